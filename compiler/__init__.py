@@ -1,0 +1,1 @@
+"""The compiler: files, variables and observations in; a sealed plan or diagnostics out."""
