@@ -96,9 +96,11 @@ def from_json(cls: type[T], value: Json, where: str = "$") -> T:
 
 def _decode(kind: Any, value: Json, where: str) -> object:
     origin = typing.get_origin(kind)
-    if isinstance(kind, typing.ForwardRef) or kind == Json:
+    if isinstance(kind, typing.ForwardRef):
         return value
     if origin in (Union, types.UnionType):
+        if len(typing.get_args(kind)) > 2:  # of all our unions only Json has more than "or None"
+            return value
         if value is None:
             return None
         [inner] = [item for item in typing.get_args(kind) if item is not type(None)]
