@@ -18,6 +18,8 @@ class FordwayError(Exception):
     """
 
     transient: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 3
+    """What the command ends with if this ends it before a run began (DESIGN's table)."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -29,9 +31,7 @@ class StepFailed(FordwayError):
     """A step's own failure. ``verdict`` is what is known of its effect: ABSENT if proven that
     there was none, UNKNOWN otherwise (a later probe or a safe inverse deals with it)."""
 
-    def __init__(
-        self, message: str, *, hint: str = "", verdict: Verdict = Verdict.UNKNOWN
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", verdict: Verdict = Verdict.UNKNOWN) -> None:
         super().__init__(message, hint=hint)
         self.verdict = verdict
 
@@ -42,8 +42,16 @@ class StepTransient(StepFailed):
     transient = True
 
 
+class Stale(FordwayError):
+    """Files or stores are not what the plan was compiled against. Nothing was written."""
+
+    exit_code = 4
+
+
 class StoreError(FordwayError):
     """Something is wrong with a store. ``store`` is its name in the plan."""
+
+    exit_code = 4
 
     def __init__(self, store: str, message: str, *, hint: str = "") -> None:
         super().__init__(f"store '{store}': {message}", hint=hint)
@@ -63,6 +71,8 @@ class StoreRefused(StoreError):
 class TargetsLocked(FordwayError):
     """Another run holds a target. ``holder`` says who, in words."""
 
+    exit_code = 5
+
     def __init__(self, target: str, holder: str) -> None:
         super().__init__(
             f"'{target}' is held by {holder}",
@@ -74,6 +84,8 @@ class TargetsLocked(FordwayError):
 
 class LeaseLost(FordwayError):
     """This process no longer owns the run: it must stop without another effect or journal entry."""
+
+    exit_code = 5
 
 
 class Stopped(Exception):
@@ -126,9 +138,7 @@ class Journal(Protocol):
     """What a running step may write to the journal. Every call is durable when it returns and raises
     LeaseLost if this process no longer owns the run."""
 
-    def checkpoint(
-        self, cursor: JsonObject, counts: Counts, dead: Sequence[DeadLetter] = ()
-    ) -> None:
+    def checkpoint(self, cursor: JsonObject, counts: Counts, dead: Sequence[DeadLetter] = ()) -> None:
         """``cursor`` and cumulative ``counts`` for the part of the work that is done without a gap;
         ``dead`` are added (a key that is there already is replaced)."""
         ...

@@ -160,6 +160,7 @@ class Step:
     pivot: bool = False
     critical: bool = True
     idempotent: bool = False
+    interruptible: bool = False
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
     resources: tuple[str, ...] = ()

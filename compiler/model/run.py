@@ -12,8 +12,8 @@ from compiler.model.plan import JsonObject, Verdict
 class StepStatus(StrEnum):
     """Where a node stands.
 
-    ``INTENDED`` without a process that runs it is *in doubt*; so is ``FAILED`` unless a verdict says
-    otherwise. ``UNAPPLIED`` is proven to have left nothing.
+    ``INTENDED`` without a process that runs it is *in doubt*; so is ``FAILED`` unless its verdict says
+    otherwise.
     """
 
     PENDING = "pending"
@@ -21,7 +21,6 @@ class StepStatus(StrEnum):
     INTENDED = "intended"
     DONE = "done"
     FAILED = "failed"
-    UNAPPLIED = "unapplied"
     SKIPPED = "skipped"
 
 

@@ -1,0 +1,1 @@
+"""What each kind of action means before it runs: its parameters, its footprint, its inverse."""

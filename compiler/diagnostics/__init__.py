@@ -1,0 +1,22 @@
+"""Diagnostics: the one way in which the compiler tells a user about a fault of an input."""
+
+from compiler.diagnostics.codes import CATALOGUE, Code
+from compiler.diagnostics.render import explain, render, render_all
+from compiler.diagnostics.report import Collector, Diagnostic, Severity, did_you_mean, nearest
+from compiler.diagnostics.sources import Sources
+from compiler.diagnostics.span import Span
+
+__all__ = [
+    "CATALOGUE",
+    "Code",
+    "Collector",
+    "Diagnostic",
+    "Severity",
+    "Sources",
+    "Span",
+    "did_you_mean",
+    "explain",
+    "nearest",
+    "render",
+    "render_all",
+]

@@ -1,0 +1,1 @@
+"""The way back: plan + journal state → rollback graph. Pure."""

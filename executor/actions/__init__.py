@@ -1,0 +1,1 @@
+"""What an action does: one runner a kind, found through :mod:`executor.actions.registry`."""

@@ -1,0 +1,1 @@
+"""The stores: capabilities, readers and writers of MongoDB and ChromaDB. Drivers live only here."""

@@ -1,0 +1,1 @@
+"""Triggers: conditions over metrics, watched while a run goes on."""
