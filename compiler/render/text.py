@@ -331,7 +331,7 @@ def _entry(step: Step, what: str) -> Iterator[Line]:
         Span("  "),
         Span(label(step.id, 60), "name"),
         Span(f"  {what}" + (f"  {took}" if took else "")),
-        Span("" if step.critical else "  may fail", "muted"),
+        Span("" if step.critical else "  not critical", "muted"),
     )
     if step.description:
         yield _detail(label(step.description, 160), "muted")
@@ -342,7 +342,8 @@ def _rollback_graph(plan: CompiledPlan, shown: Sequence[Step], statuses: Mapping
     people = [step for step in shown if needs_person(step)]
     yield from _heading("Needs a person")
     for step in people:
-        yield (Span("  "), Span(label(step.id, 60), "name"), Span(f": {does(step, 300)}"))
+        condition = f" ({guarded(step)})" if step.guard else ""
+        yield (Span("  "), Span(label(step.id, 60), "name"), Span(f"{condition}: {does(step, 300)}"))
     if not people:
         yield (Span("  nothing: it runs by itself", "muted"),)
     yield from _stores(plan)
@@ -354,7 +355,7 @@ def _rollback_graph(plan: CompiledPlan, shown: Sequence[Step], statuses: Mapping
             Span(f"  {number:>{digits}}. ", "muted"),
             Span(label(step.id, 60), "name"),
             Span(f"  {task(step)}  {estimated(step.estimate)}".rstrip()),
-            Span("" if step.critical else "  may fail", "muted"),
+            Span("" if step.critical else "  not critical", "muted"),
             *status_mark(statuses.get(step.id, "")),
         )
         indent = " " * (digits + 4)

@@ -137,9 +137,6 @@ def _is_number(condition: str) -> bool:
         return False  # the compiler has refused it; a picture of such a plan shows it as it is
 
 
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
-
-
 def address(store: StoreSpec) -> str:
     """Where a store is, without credentials."""
     options = store.options
@@ -147,7 +144,7 @@ def address(store: StoreSpec) -> str:
     for key in ("uri", "path", "host"):
         value = options.get(key)
         if value is not None:
-            text = _CREDENTIALS.sub("//…@", plain(value))
+            text = plain(value)
             port = options.get("port") if key == "host" else None
             parts.append(text if port is None else f"{text}:{plain(port)}")
     for key in ("database", "metric", "dimension"):

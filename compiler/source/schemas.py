@@ -7,12 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING
 
 from compiler.model.plan import JsonObject
-
-if TYPE_CHECKING:
-    from referencing import Registry
 
 BASE = "https://fordway.invalid/schemas/"
 """Where the schemas would lie if they lay in a network; the name cannot be resolved, on purpose."""
@@ -36,16 +32,6 @@ def schemas() -> Mapping[str, JsonObject]:
 def schema_of(kind: str) -> JsonObject:
     """The schema of a kind of document. Raises KeyError."""
     return schemas()[KINDS[kind]]
-
-
-def registry() -> Registry[JsonObject]:
-    """All schemas, each under :data:`BASE` and its path, so that their relative references resolve."""
-    from referencing import Registry as New
-    from referencing.jsonschema import DRAFT202012
-
-    resources = [(BASE + path, DRAFT202012.create_resource(schema)) for path, schema in schemas().items()]
-    found: Registry[JsonObject] = New().with_resources(resources)
-    return found
 
 
 def _found(folder: Traversable, prefix: str) -> Iterator[tuple[str, JsonObject]]:

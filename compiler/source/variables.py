@@ -126,6 +126,8 @@ class Substitution:
         return self._mapping(root, skip)
 
     def _tree(self, node: Node) -> Node:
+        if isinstance(node, ScalarNode) and not (isinstance(node.value, str) and "${" in node.value):
+            return node
         if id(node) in self._done:
             done, cost = self._done[id(node)]
             return done if self._spend(cost, node) else ScalarNode(None, node.span, broken=True)
@@ -136,21 +138,20 @@ class Substitution:
             new = self._mapping(node)
         else:
             items = tuple(self._tree(item) for item in node.items)
-            same = all(new is old for new, old in zip(items, node.items, strict=True))
-            new = node if same else SequenceNode(items, node.span)
+            # Nodes are compared by identity, so equal tuples hold the same nodes.
+            new = node if items == node.items else SequenceNode(items, node.span)
         self._done[id(node)] = new, left - self._left
         return new
 
     def _mapping(self, node: MappingNode, skip: str = "") -> MappingNode:
-        entries: dict[str, Entry] = {}
-        same = True
-        for entry in node:
-            if "${" in entry.key:
+        changed: dict[str, Entry] = {}
+        for key, entry in node.entries.items():
+            if "${" in key:
                 self._check_key(entry)
-            value = self._tree(entry.value) if entry.key != skip else entry.value
-            same = same and value is entry.value
-            entries[entry.key] = entry if value is entry.value else Entry(entry.key, entry.key_span, value)
-        return node if same else MappingNode(entries, node.span)
+            value = self._tree(entry.value) if key != skip else entry.value
+            if value is not entry.value:
+                changed[key] = Entry(key, entry.key_span, value)
+        return MappingNode({**node.entries, **changed}, node.span) if changed else node
 
     def _spend(self, size: int, node: Node) -> bool:
         """Take from what variables may add, which aliases and long values could multiply without end."""

@@ -15,6 +15,7 @@ from compiler.model.plan import Json, JsonObject, Step, Verdict
 from compiler.model.run import Counts
 from executor.actions import params
 from executor.contract import Context, Outcome, StepFailed
+from executor.folders import backup_folder
 from executor.stores.files.dump import (
     FORMAT,
     MANIFEST,
@@ -29,11 +30,6 @@ from executor.stores.files.dump import (
 )
 from executor.stores.files.vectors import lines_of
 from executor.stores.port import RecordStore, VectorStore
-
-
-def folder_of(context: Context, step: str, to: str | None) -> Path:
-    """Where the backup of a step of this run lies."""
-    return context.base / to if to else context.state / "backups" / context.run / step
 
 
 class BackupRunner:
@@ -83,7 +79,9 @@ def counts_of(entry: Entry) -> Counts:
 
 def _folder(step: Step, context: Context) -> Path:
     to = step.params.get("to")
-    return folder_of(context, step.id, to if isinstance(to, str) else None)
+    if isinstance(to, str):
+        return (context.base / to).absolute()
+    return backup_folder(context.state, context.run, step.id).absolute()
 
 
 def _own_manifest(folder: Path, step: Step, context: Context) -> Manifest:

@@ -58,6 +58,11 @@ class Registry(Mapping[str, Runner]):
 RUNNERS = Registry()
 
 
+def runner_of(kind: str) -> Runner:
+    """The runner of a kind. Raises StepFailed, which lists the kinds, where there is none."""
+    return RUNNERS[kind]
+
+
 @RUNNERS.serves("backup")
 def _backup() -> Runner:
     from executor.actions.backup import BackupRunner

@@ -58,9 +58,9 @@ class BatchResult:
     """What became of a batch. All columns have one entry for each document that arrives, in the order
     of the batch; ``places`` says which of the batch it was (from 0).
 
-    ``records``: the target documents as raw BSON. ``hashes``: XXH3-64 of each record, 8 bytes big-endian each, one after the other. ``ids``,
-    ``texts`` and ``metadata`` are ChromaDB's; ``vectors`` are packed little-endian float32, row after row,
-    and empty unless they come with the documents.
+    ``records``: the target documents as raw BSON. ``hashes``: XXH3-64 of each record, 8 bytes big-endian
+    each, one after the other. ``ids``, ``texts`` and ``metadata`` are ChromaDB's; ``vectors`` are packed
+    little-endian float32, row after row, and empty unless they come with the documents.
 
     Empty in mode ``documents``: ids, texts, metadata, vectors; in mode ``vectors``: records, hashes.
     Always ``read == len(places) + filtered + len(dead)``.

@@ -192,7 +192,8 @@ def _utc(value: datetime) -> datetime:
             value = value.astimezone(UTC)
         except OverflowError:
             raise Unfit from None
-    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    over = value.microsecond % 1000
+    return value.replace(microsecond=value.microsecond - over) if over else value
 
 
 def _floored(value: int | float | Decimal128) -> int:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import xxhash
 from bson import Binary, DatetimeMS, Int64, ObjectId
@@ -23,7 +24,8 @@ from executor.transform.rejection import Rejected, shorten
 from executor.transform.vectors import vector_getter
 
 Scalar = str | int | float | bool
-Metadata = dict[str, Scalar | list[Scalar]]
+MetadataValue = Scalar | list[str] | list[int] | list[float] | list[bool]
+Metadata = dict[str, MetadataValue]
 """What ChromaDB keeps beside a vector without changing it."""
 
 
@@ -216,11 +218,11 @@ def _flat_metadata(paths: list[str]) -> Callable[[Document, Metadata], None]:
     return metadata
 
 
-def _scalars(path: str, values: list[object]) -> list[Scalar]:
+def _scalars(path: str, values: list[object]) -> MetadataValue:
     scalars = [_scalar(path, value) for value in values]
     if len({type(scalar) for scalar in scalars}) > 1:
         raise Rejected(f"vectorMetadata: '{path}' holds values of several types")
-    return scalars
+    return cast(MetadataValue, scalars)
 
 
 def _scalar(path: str, value: object) -> Scalar:

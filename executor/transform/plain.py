@@ -19,10 +19,10 @@ Reader = Callable[[Document], object]
 _COMPARISONS: Mapping[str, Callable[[object, object], object]] = {
     "eq": operator.eq,
     "ne": operator.ne,
-    "lt": operator.lt,
-    "lteq": operator.le,
-    "gt": operator.gt,
-    "gteq": operator.ge,
+    "lt": lambda left, right: left < right,  # type: ignore[operator]
+    "lteq": lambda left, right: left <= right,  # type: ignore[operator]
+    "gt": lambda left, right: left > right,  # type: ignore[operator]
+    "gteq": lambda left, right: left >= right,  # type: ignore[operator]
     "in": lambda item, items: item in items,  # type: ignore[operator]
     "notin": lambda item, items: item not in items,  # type: ignore[operator]
 }

@@ -7,10 +7,13 @@ meaning (the compiled plan does not keep it).
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bson import Decimal128, ObjectId
+import bson
+from bson import Decimal128, ObjectId, json_util
+from bson.codec_options import DatetimeConversion
 
 from executor.contract import FordwayError
 from executor.transform.casts import CASTS, Unfit
@@ -21,6 +24,7 @@ from executor.transform.rejection import Rejected, one_line, shorten
 Stage = Callable[[Document], Document | None]
 """One step, compiled. None: the document was filtered out. Raises Rejected."""
 
+_LITERALS = json_util.JSONOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -218,10 +222,16 @@ def _paths(body: object) -> list[str]:
 
 
 def _fresh(value: object) -> Callable[[], object]:
-    """Gives the value; a list or a mapping anew each time, since the documents own what they hold."""
+    """Gives a plan's value, which may be extended JSON (``{"$date": …}``); lists and documents anew each
+    time, since the documents own what they hold."""
     if isinstance(value, _PLAIN):
         return lambda: value
-    return lambda: copy.deepcopy(value)
+    try:
+        literal = json_util.loads(json.dumps(value), json_options=_LITERALS)
+        bson.encode({"": literal})
+    except Exception as error:  # whatever a malformed extended JSON value makes of itself
+        raise FordwayError(f"{shorten(value)} cannot be stored: {one_line(error)}") from error
+    return (lambda: copy.deepcopy(literal)) if isinstance(literal, (list, dict)) else (lambda: literal)
 
 
 STEPS: Mapping[str, Callable[[object, Path], Stage]] = {

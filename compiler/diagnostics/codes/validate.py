@@ -99,6 +99,15 @@ Two actions are two tasks, with 'prerequisites' between them where the order mat
 """,
     ),
     Code(
+        "operation-kind",
+        "error",
+        "A transform's step must have exactly one known operation",
+        """
+Each step of a transform is a mapping with one key, its operation: rename, cast, default, drop, map, filter,
+template, require or python. Two operations are two steps, in the order in which they happen.
+""",
+    ),
+    Code(
         "plain-secret",
         "error",
         "A secret is written in plain text",

@@ -30,6 +30,7 @@ MAX_LINE = 64 * 1024 * 1024
 
 _CHUNK = 1024 * 1024
 _SHORTEST = 5  # an empty document
+_GZIP = b"\x1f\x8b"
 
 SUFFIXES = (".bson", ".bson.gz", ".jsonl", ".jsonl.gz")
 
@@ -143,12 +144,22 @@ class _Opened:
             ) from error
         self._file = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw)) if self._compressed else self._raw
         try:
+            if not self._compressed and self._file.read(2) == _GZIP:
+                self.broken(1, 0, "the file is compressed; its name must end with .gz then")
             self._file.seek(self._start.byte)
         except (OSError, EOFError, zlib.error) as error:
+            self.close()
             self.broken(self._start.record + 1, self._start.byte, _words(error))
+        except StepFailed:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         for file in (self._file, self._raw):
             if file is not None:
                 file.close()
@@ -322,6 +333,9 @@ def bson_of_line(line: bytes) -> bytes:
                 if name in seen:
                     raise ValueError(f"the field '{name}' is there twice")
                 seen.add(name)
+        elif "$oid" in names and not isinstance(pairs[0][1], str):
+            # The driver would make a new, random ObjectId of null.
+            raise ValueError("an ObjectId must be text")
         return object_pairs_hook(pairs, options)
 
     try:

@@ -16,6 +16,7 @@ from compiler.model.plan import (
     Estimate,
     Guard,
     Inverse,
+    JsonObject,
     Phase,
     PlanKind,
     Policy,
@@ -39,7 +40,7 @@ STORES = {
         type="chromadb", options={"path": "embedded:small", "metric": "cosine", "dimension": 256}
     ),
 }
-BULK = {
+BULK: JsonObject = {
     "mode": "unified",
     "source": {"store": "legacy", "collection": "notes"},
     "records": {"store": "documents", "collection": "content"},
@@ -412,6 +413,31 @@ def five_steps() -> CompiledPlan:
 @pytest.fixture
 def way_back() -> CompiledPlan:
     return rollback()
+
+
+@pytest.fixture
+def large_rollback() -> CompiledPlan:
+    """A check, four hundred probes each with its inverse, and a check again."""
+    way_back = rollback()
+    first, probe, undo, last = (
+        way_back.step(name)
+        for name in ("stores-answer", "probe-copy-notes", "undo-copy-notes", "legacy-complete")
+    )
+    steps, edges = [first], []
+    for number in range(400):
+        asked = replace(probe, id=f"probe-{number:03}")
+        steps += [
+            asked,
+            replace(undo, id=f"undo-{number:03}", guard=Guard(step=asked.id, verdicts=(Verdict.APPLIED,))),
+        ]
+        edges += [(first.id, asked.id), (asked.id, steps[-1].id), (steps[-1].id, last.id)]
+    return seal(
+        replace(
+            way_back,
+            steps=(*steps, last),
+            edges=tuple(sorted(Edge(before=before, after=after) for before, after in edges)),
+        )
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,304 @@
+"""Plans applied to real stores: forward, again, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import Any
+
+import pymongo
+import pytest
+
+from tests.runs.driving import Project, statuses
+
+Client = pymongo.MongoClient[dict[str, Any]]
+
+PLAN = """\
+apiVersion: plan/v1
+kind: MigrationPlan
+metadata: {name: small}
+stores:
+  old: {type: mongodb, uri: {fromEnv: MONGO_URI}, database: @DB@}
+  new: {type: mongodb, uri: {fromEnv: MONGO_URI}, database: @DB@}
+phases:
+  - id: move
+    name: Move
+    tasks:
+      - id: prepare
+        action:
+          provision:
+            collections: [{target: new.target, indexes: [{keys: {n: 1}, name: by-n}]}]
+      - id: copy
+        prerequisites: [prepare]
+        action: {bulk: {source: old.source, targets: [new.target], batchSize: 100}}
+      - id: last
+        prerequisites: [copy]
+        action: {command: {run: @LAST@, undo: ["true"]}}
+    validation:
+      - {step: check, description: all there, expected: equal, action: {verify: {task: copy}}}
+"""
+
+
+def write(project: Project, last: str = '["true"]') -> None:
+    """The plan, ending in a command."""
+    project.write("plan.yaml", PLAN.replace("@LAST@", last))
+
+
+def fill(client: Client, database: str, count: int = 1000) -> None:
+    """A source with that many documents."""
+    client[database].source.insert_many([{"_id": n, "n": n, "text": "x" * (n % 50)} for n in range(count)])
+
+
+def snapshot(client: Client, database: str) -> dict[str, Any]:
+    """Everything in a database: documents as bytes in order, indexes, collections."""
+    found: dict[str, Any] = {}
+    for name in sorted(client[database].list_collection_names()):
+        collection = client[database][name]
+        documents = [bytes(batch) for batch in collection.find_raw_batches().sort("_id", 1)]
+        found[name] = (documents, dict(collection.index_information()))
+    return found
+
+
+def test_apply_twice(project: Project, client: Client) -> None:
+    """The first apply copies everything and verifies it; the second reads everything and writes nothing."""
+    fill(client, project.database)
+    write(project)
+    first = project.apply()
+    assert first.code == 0, first.err
+    assert first.report["status"] == "completed"
+    assert first.report["trigger"] is None
+    assert first.report["rollback"] is None
+    row = first.step("copy")
+    assert (row["read"], row["written"], row["unchanged"], row["filtered"], row["dead"]) == (
+        1000,
+        1000,
+        0,
+        0,
+        0,
+    )
+    assert row["seconds"] > 0
+    source, target = client[project.database].source, client[project.database].target
+    assert list(source.find().sort("_id")) == list(target.find().sort("_id"))
+    before = client.admin.command("serverStatus")["opcounters"]
+    second = project.apply()
+    after = client.admin.command("serverStatus")["opcounters"]
+    row = second.step("copy")
+    assert (row["read"], row["written"], row["unchanged"]) == (1000, 0, 1000)
+    assert second.report["run"] != first.report["run"]
+    assert after["insert"] - before["insert"] <= 2, "only leases may be written"
+
+
+def test_failure_restores_exactly(project: Project, client: Client) -> None:
+    """A step that fails after the copy takes the run back: created documents, overwritten ones, the new
+    index and the untouched ones are what they were, and the graph of the way back was emitted."""
+    fill(client, project.database)
+    target = client[project.database].target
+    target.insert_many([{"_id": n, "old": True} for n in (5, 500, 5000)])
+    target.insert_one({"_id": 7, "n": 7, "text": "x" * 7})
+    before = snapshot(client, project.database)
+    write(project, '["sh", "-c", "echo no good; exit 3"]')
+    done = project.apply()
+    assert done.code == 6, done.err
+    assert done.report["status"] == "rolled_back"
+    assert "no good" in done.report["reason"]
+    assert snapshot(client, project.database) == before
+    graph = json.loads((project.folder / done.report["rollback"]).read_text())
+    assert graph["kind"] == "CompiledRollback"
+    folder = (project.folder / done.report["rollback"]).parent
+    assert {"rollback.txt", "rollback.svg", "rollback.mmd", "rollback.dot"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert "undo:copy" in [item["id"] for item in done.report["rollbackSteps"]]
+
+
+def test_rollback_of_a_completed_run_leaves_others_writes_alone(project: Project, client: Client) -> None:
+    """What others changed or added after the migration is listed, not destroyed; the rest goes back."""
+    fill(client, project.database)
+    write(project)
+    run = project.apply().report["run"]
+    target = client[project.database].target
+    target.update_one({"_id": 3}, {"$set": {"edited": True}})
+    target.insert_one({"_id": "new", "mine": 1})
+    dry = project.call("rollback", run, "--dry-run")
+    assert dry.code == 0
+    assert "copy" in dry.out
+    assert target.count_documents({}) == 1001
+    done = project.call("rollback", run, "--yes", "--json")
+    assert done.code == 7, done.err
+    assert done.report["status"] == "rolled_back_with_warnings"
+    assert {item["_id"] for item in target.find()} == {3, "new"}
+    assert "3" in json.dumps(done.report["changedSince"])
+
+
+def test_rollback_emit_writes_the_graph_only(project: Project, client: Client) -> None:
+    """--emit writes the graph and its drawings, and changes no store."""
+    fill(client, project.database)
+    write(project)
+    run = project.apply().report["run"]
+    before = snapshot(client, project.database)
+    done = project.call("rollback", run, "--emit", "out")
+    assert done.code == 0, done.err
+    assert (
+        json.loads((project.folder / "out" / "rollback.compiled.json").read_text())["kind"]
+        == "CompiledRollback"
+    )
+    assert snapshot(client, project.database) == before
+    assert project.call("rollback", run, "--yes", "--json").code == 0
+    assert set(snapshot(client, project.database)) == {"source"}
+
+
+def test_hold(project: Project, client: Client) -> None:
+    """With onFailure: hold the run stops where it is; a person resumes it or takes it back."""
+    fill(client, project.database, 10)
+    write(project, '["test", "-e", "ready"]')
+    text = (project.folder / "plan.yaml").read_text()
+    (project.folder / "plan.yaml").write_text(text.replace("phases:", "policy: {onFailure: hold}\nphases:"))
+    done = project.apply()
+    assert done.code == 8
+    assert done.report["status"] == "failed"
+    assert client[project.database].target.count_documents({}) == 10
+    (project.folder / "ready").write_text("")
+    resumed = project.call("resume", done.report["run"], "--json")
+    assert resumed.code == 8, "the command is in doubt: nobody knows whether it took effect"
+    text = (project.folder / "plan.yaml").read_text()
+    back = project.call("rollback", done.report["run"], "--yes", "--json")
+    assert back.code in (0, 9), back.err
+
+
+MANUAL = """\
+apiVersion: plan/v1
+kind: MigrationPlan
+metadata: {name: manual}
+stores: {}
+phases:
+  - id: one
+    name: One
+    tasks:
+      - id: switch
+        action: {manual: {instructions: Pull the big lever, undo: Push it back}}
+      - id: after
+        prerequisites: [switch]
+        action: {command: {run: [touch, done], undo: [rm, -f, done], safeWhenAbsent: true}}
+"""
+
+
+def test_manual_step(project: Project) -> None:
+    """A manual step waits over a restart, and records who confirmed it."""
+    project.write("plan.yaml", MANUAL)
+    first = project.apply()
+    assert first.code == 9
+    assert first.report["status"] == "waiting"
+    run = first.report["run"]
+    assert "Pull the big lever" in json.dumps(first.report)
+    again = project.apply()
+    assert (again.code, again.report["run"]) == (9, run)
+    wrong = project.call("confirm", run, "after", "--by", "ada")
+    assert wrong.code == 2
+    assert "switch" in wrong.err
+    assert project.call("confirm", run, "switch", "--by", "ada", "--json").code == 0
+    done = project.call("resume", run, "--json")
+    assert done.code == 0, done.err
+    assert done.step("switch")["result"]["confirmedBy"] == "ada"
+    assert (project.folder / "done").exists()
+    back = project.call("rollback", run, "--yes", "--json")
+    assert back.code == 9
+    assert not (project.folder / "done").exists()
+    assert project.call("confirm", run, "undo:switch", "--by", "bob").code == 0
+    assert project.call("resume", run, "--json").report["status"] == "rolled_back"
+
+
+SLOW = """\
+apiVersion: plan/v1
+kind: MigrationPlan
+metadata: {name: @NAME@}
+stores:
+  old: {type: mongodb, uri: {fromEnv: MONGO_URI}, database: @DB@}
+phases:
+  - id: one
+    name: One
+    tasks:
+      - id: copy
+        action: {bulk: {source: old.source, targets: [old.target]}}
+      - id: wait
+        prerequisites: [copy]
+        action: {command: {run: [sleep, "@SECONDS@"], undo: ["true"], safeWhenAbsent: true, probe: ["false"]}}
+"""
+
+
+def test_two_at_once(project: Project, client: Client) -> None:
+    """Two applies that write the same target: the second is told who holds it, exit 5, and writes nothing."""
+    fill(client, project.database, 10)
+    project.write("plan.yaml", SLOW.replace("@NAME@", "one").replace("@SECONDS@", "20"))
+    project.write("other/plan.yaml", SLOW.replace("@NAME@", "two").replace("@SECONDS@", "0"))
+    first = project.start("apply", "plan.yaml", "--yes", "--json")
+    deadline = time.monotonic() + 60
+    while client[project.database].target.count_documents({}) < 10 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    second = project.call("apply", "other/plan.yaml", "--yes", "--json", "--state", "other/.plan")
+    assert second.code == 5, second.err
+    assert f"pid {first.pid}" in second.err
+    first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+
+
+def test_interrupt_and_resume(project: Project, client: Client) -> None:
+    """Ctrl-C pauses at a safe place with exit 9; the same run goes on and ends."""
+    fill(client, project.database, 10)
+    project.write("plan.yaml", SLOW.replace("@NAME@", "one").replace("@SECONDS@", "4"))
+    child = project.start("apply", "plan.yaml", "--yes", "--json")
+    deadline = time.monotonic() + 60
+    while client[project.database].target.count_documents({}) < 10 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    os.kill(child.pid, signal.SIGTERM)
+    os.kill(child.pid, signal.SIGTERM)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 9, err
+    report = json.loads(out)
+    assert report["status"] == "paused"
+    done = project.call("resume", "--json")
+    assert (done.code, done.report["run"]) == (0, report["run"]), done.err
+    assert statuses(done) == [("copy", "done"), ("wait", "done")]
+
+
+def test_moved_files_are_refused(project: Project, client: Client) -> None:
+    """A compiled plan whose script was edited since is refused with its name, exit 4, nothing written."""
+    project.write("do.sh", "exit 0\n")
+    project.write(
+        "plan.yaml",
+        MANUAL.replace(
+            "command: {run: [touch, done], undo: [rm, -f, done]", "script: {path: do.sh, undo: do.sh"
+        ),
+    )
+    assert project.call("compile", "plan.yaml").code == 0
+    project.write("do.sh", "exit 1\n")
+    done = project.call("apply", "plan.compiled.json", "--yes")
+    assert done.code == 4
+    assert "do.sh" in done.err
+    assert project.call("status", "--json").report == {"runs": []}
+
+
+@pytest.mark.parametrize("extra", [[], ["--dry-run"]])
+def test_a_store_that_is_away(project: Project, extra: list[str]) -> None:
+    """A store that does not answer is a clear error before a run begins."""
+    write(project)
+    done = project.call(
+        "apply", "plan.yaml", "--yes", *extra, environment={"MONGO_URI": "mongodb://user:sesame@127.0.0.1:9/"}
+    )
+    assert done.code == 4, done.err
+    assert "store 'new'" in done.err
+    assert "sesame" not in done.err
+    assert project.call("status", "--json").report == {"runs": []}
+
+
+def test_dry_run_writes_nothing(project: Project, client: Client) -> None:
+    """--dry-run looks at everything and runs nothing."""
+    fill(client, project.database, 10)
+    before = snapshot(client, project.database)
+    write(project)
+    done = project.apply("--dry-run")
+    assert (done.code, done.report["status"]) == (0, "dry_run")
+    assert snapshot(client, project.database) == before
