@@ -138,7 +138,10 @@ def graph_command(
                 f"there is no step '{if_fails}'. {did_you_mean(if_fails or '', names)}",
                 param_hint="--if-fails",
             ) from None
-    text = driver.render(drawn, form)
+    try:
+        text = driver.render(drawn, form)
+    except driver.CannotDraw as error:
+        raise Invalid(f"error: {error}") from None
     if output is None:
         click.echo(text, nl=False)
         return
@@ -172,12 +175,12 @@ def schema_command(kind: str | None) -> None:
     Example:
       plan schema migration-plan
     """
-    from compiler.source.schemas import schema_names, schema_text
+    from compiler.source.schemas import schemas
 
-    names = schema_names()
+    known = {name.removesuffix(".schema.json"): schema for name, schema in schemas().items()}
     if kind is None:
-        click.echo("\n".join(names))
-    elif kind in names:
-        click.echo(schema_text(kind))
+        click.echo("\n".join(known))
+    elif kind in known:
+        print_json(known[kind])
     else:
-        raise click.BadParameter(f"there is no schema '{kind}'. {did_you_mean(kind, names)}")
+        raise click.BadParameter(f"there is no schema '{kind}'. {did_you_mean(kind, known)}")

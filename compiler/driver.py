@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ from compiler.diagnostics import Collector, Diagnostic, render_all
 from compiler.model.codec import CodecError, dump_plan, load_plan
 from compiler.model.plan import CompiledPlan, Json
 from compiler.model.run import StepState, StepStatus
+from compiler.render import CannotDraw
 
 SUFFIX = ".compiled.json"
 
@@ -75,13 +78,35 @@ def read_compiled(path: Path) -> tuple[CompiledPlan, Path]:
     return plan, (path.resolve().parent / plan.location).resolve()
 
 
+def moved_sources(plan: CompiledPlan, base: Path) -> list[str]:
+    """The YAML files that the plan was compiled from and that say something else now, or are gone: those of
+    other bytes, if compiling them again with the same variables gives another plan."""
+    changed = [name for name, digest in sorted(plan.sources.items()) if _digest(base / name) != digest]
+    if not changed or not all((base / name).exists() for name in changed):
+        return changed
+    variables = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in plan.variables.items()
+        if value is not None
+    }
+    again = compile_file(base / plan.source, variables).plan
+    return [] if again is not None and again.digest == plan.digest else changed
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def is_compiled(path: Path) -> bool:
     """Whether a file is meant as a compiled one: by its name."""
     return path.name.endswith(".json")
 
 
 def render(plan: CompiledPlan, form: str, statuses: Mapping[str, str] | None = None) -> str:
-    """A plan or rollback as ``text``, ``mermaid``, ``dot`` or ``svg``."""
+    """A plan or rollback as ``text``, ``mermaid``, ``dot`` or ``svg``. Raises CannotDraw (``svg`` only)."""
     from compiler.render import FORMATS
 
     return FORMATS[form](plan, statuses)
@@ -142,11 +167,13 @@ def failure(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Json]:
 
 
 __all__ = [
+    "CannotDraw",
     "CodecError",
     "Compiled",
     "compile_file",
     "failure",
     "is_compiled",
+    "moved_sources",
     "output_beside",
     "read_compiled",
     "render",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from compiler.driver import render
+from compiler.driver import CannotDraw, render
 from compiler.model.codec import dump_plan
 from compiler.model.plan import CompiledPlan
 
@@ -26,10 +27,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def emit_graph(graph: CompiledPlan, folder: Path, name: str) -> Path:
-    """Write ``name.compiled.json`` and its renderings. Returns the path of the JSON."""
-    for kind, suffix in RENDERED.items():
-        write_atomically(folder / f"{name}.{suffix}", render(graph, kind).encode())
+def emit_graph(graph: CompiledPlan, folder: Path, name: str, told: Callable[[str], None]) -> Path:
+    """Write ``name.compiled.json`` and its renderings. Returns the path of the JSON.
+
+    A picture that cannot be drawn is told and left out: it must not hold a rollback back.
+    """
     path = folder / f"{name}.compiled.json"
     write_atomically(path, dump_plan(graph))
+    for kind, suffix in RENDERED.items():
+        try:
+            write_atomically(folder / f"{name}.{suffix}", render(graph, kind).encode())
+        except CannotDraw as error:
+            told(f"{name}.{suffix} was not drawn: {error}")
     return path

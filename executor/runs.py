@@ -292,7 +292,9 @@ class Runs:
         state = self.state_of(run)
         assert state.rollback_digest is not None
         graph = self.journal.graph(state.rollback_digest)
-        path = emit_graph(graph, run_folder(self._state, run), "rollback")
+        path = emit_graph(
+            graph, run_folder(self._state, run), "rollback", self._hands.observer.told
+        )
         self._hands.observer.told(f"the rollback graph is in {path}")
         around = self._surroundings(run, token, base, stores, leases)
         meter = Meter(self._hands.clock, {})

@@ -102,7 +102,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """
     names = list(dict.fromkeys(candidates))
     folded: Mapping[str, str] = {name.casefold(): name for name in reversed(names)}
-    found = difflib.get_close_matches(word.casefold()[:200], folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.casefold()[:200], folded, n=1, cutoff=0.65)
     return folded[found[0]] if found else None
 
 

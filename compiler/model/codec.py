@@ -18,11 +18,11 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union
 
-from compiler.model.plan import FORMAT, CompiledPlan, Json
+from compiler.model.plan import FORMAT, CompiledPlan, Json, RollbackPlan, Step
 
 T = TypeVar("T")
 
-_UNSEALED = frozenset({"digest", "location"})
+_UNSEALED = frozenset({"digest", "location", "sources"})
 
 
 class CodecError(ValueError):
@@ -147,9 +147,25 @@ def _decode_dataclass(cls: type, value: Json, where: str) -> object:
 
 
 def digest_of_plan(plan: CompiledPlan) -> str:
-    """The digest over everything in the plan but the digest itself and its location."""
-    body = typing.cast(dict[str, Json], to_json(plan))
+    """The digest over everything in the plan that matters (see CompiledPlan)."""
+    rollback = plan.rollback
+    bare = dataclasses.replace(
+        plan,
+        steps=tuple(_placeless(step) for step in plan.steps),
+        triggers=tuple(dataclasses.replace(item, origin=None) for item in plan.triggers),
+        rollback=RollbackPlan(
+            procedures=tuple(
+                dataclasses.replace(item, step=_placeless(item.step)) for item in rollback.procedures
+            ),
+            checks=tuple(_placeless(step) for step in rollback.checks),
+        ),
+    )
+    body = typing.cast(dict[str, Json], to_json(bare))
     return digest_of({key: item for key, item in body.items() if key not in _UNSEALED})
+
+
+def _placeless(step: Step) -> Step:
+    return dataclasses.replace(step, origin=None)
 
 
 def seal(plan: CompiledPlan) -> CompiledPlan:

@@ -252,9 +252,10 @@ class Policy:
 class CompiledPlan:
     """The sealed plan. ``steps`` are in topological order, ``edges`` sorted.
 
-    ``inputs`` maps each file that the plan depends on (relative to the plan's own folder) to its
-    SHA-256. ``digest`` covers everything but itself and ``location``, which is the plan's folder as
-    seen from the compiled file's.
+    ``inputs`` maps each file that a step will read (relative to the plan's own folder) to its SHA-256,
+    ``sources`` likewise the YAML files that were compiled in. ``location`` is the plan's folder as seen
+    from the compiled file's. ``digest`` covers all that matters: not itself, not ``location``, and neither
+    ``sources`` nor origins, so that a comment in the YAML does not change it.
     """
 
     name: str
@@ -272,6 +273,7 @@ class CompiledPlan:
     variables: JsonObject = field(default_factory=dict)
     notes: JsonObject = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     estimate: Estimate = field(default_factory=Estimate)
     critical_path: tuple[str, ...] = ()
     plan_digest: str | None = None

@@ -35,7 +35,7 @@ def resolve(compilation: Compilation) -> Compilation:
         policy=_policy(root, scope),
         phases=phases,
         drafts=tuple(resolved),
-        inputs={**compilation.documents.inputs, **scope.inputs},
+        inputs=scope.inputs,
     )
 
 

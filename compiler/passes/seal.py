@@ -49,6 +49,7 @@ def unsealed(compilation: Compilation) -> CompiledPlan:
         variables={name: item.value for name, item in documents.variables.items()},
         notes=notes,
         inputs=dict(sorted(compilation.inputs.items())),
+        sources=dict(sorted(documents.inputs.items())),
         estimate=compilation.estimate,
         critical_path=compilation.critical_path,
     )

@@ -192,7 +192,9 @@ def _not_one(fault: Fault, collector: Collector) -> None:
 
 def _required_choice(fault: Fault, collector: Collector) -> None:
     """``oneOf`` and ``anyOf`` are only used over ``required``."""
-    node = cast(MappingNode, fault.node)
+    node = fault.node
+    if not isinstance(node, MappingNode):
+        return  # nothing but a mapping can lack a key, so every branch holds; its type is complained about
     branches = cast(Sequence[Mapping[str, Sequence[str]]], fault.limit)
     names = [name for branch in branches for name in branch["required"]]
     given = [name for name in names if name in node]

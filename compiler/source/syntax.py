@@ -59,6 +59,9 @@ def report_syntax(error: yaml.MarkedYAMLError, file: str, collector: Collector) 
     )
     if collector.sources.slice(span) == "\t":
         meaning, hint = "a tab stands where YAML allows only spaces", "Indent with spaces."
+    line = collector.sources.line(file, span.line) or ""
+    if line[max(0, span.column - 2) : span.column] == "${":
+        meaning, hint = "inside brackets '${' begins a mapping", 'Put quotes around the text: "${name}".'
     start = error.context_mark
     detail = meaning
     if start is not None and error.context and (start.line, start.column) != (span.line - 1, span.column - 1):

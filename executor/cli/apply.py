@@ -15,7 +15,7 @@ from executor.cli.display import display_for
 from executor.cli.options import json_option, state_option, variables, wait_option
 from executor.cli.stopping import Stopper
 from executor.cli.telling import print_json, tell
-from executor.contract import FordwayError
+from executor.contract import FordwayError, Stale
 from executor.runs import Hands, Runs, UnfinishedRun
 
 
@@ -90,6 +90,12 @@ def _read(path: Path, given: tuple[str, ...], as_json: bool) -> tuple[CompiledPl
             raise InvalidPlan(f"{path}: {error}") from None
         if compiled.kind is not PlanKind.PLAN:
             raise InvalidPlan(f"{path} is a rollback graph", hint="'plan rollback RUN' runs it")
+        moved = driver.moved_sources(compiled, base)
+        if moved:
+            raise Stale(
+                f"the plan says something else now than when {path} was compiled: {', '.join(moved)}",
+                hint="compile again, look at the new plan, and apply that",
+            )
         return compiled, base
     result = driver.compile_file(path, variables(given), os.environ)
     if result.plan is None:

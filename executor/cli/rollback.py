@@ -71,7 +71,7 @@ def rollback_command(
                 f"the rollback of run {chosen} failed before", hint=f"plan rollback {chosen} --continue"
             )
     if emit is not None:
-        path = emit_graph(graph, emit, "rollback")
+        path = emit_graph(graph, emit, "rollback", lambda text: click.echo(text, err=True))
         if not dry_run:
             print_json({"run": chosen, "rollback": str(path)}) if as_json else click.echo(f"Written: {path}")
             return

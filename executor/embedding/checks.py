@@ -48,7 +48,7 @@ def _matrix(given: object, count: int, dimension: int, provider: str) -> Vectors
         # Through float64: what float32 cannot hold becomes infinite here and is found afterwards.
         with np.errstate(over="ignore"):
             rows = np.asarray(given, dtype=np.float64).astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise EmbeddingRefused(f"{provider} did not give vectors of numbers: {error}") from error
     if rows.shape != (count, dimension):
         shape = " × ".join(str(size) for size in rows.shape)

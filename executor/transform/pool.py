@@ -21,6 +21,7 @@ from executor.transform.batch import BatchResult, CompiledBatch, Recipe, compile
 Tag = TypeVar("Tag")
 
 _AHEAD = 2  # batches a worker: one that it works on and one that waits for it
+_MOST = 4  # workers by default: more transform faster than any store writes, and each takes 40 MB
 
 # A worker process's own.
 _batch: CompiledBatch | None = None
@@ -45,7 +46,7 @@ class Pending:
 
 
 class TransformPool:
-    """Runs batches through a recipe in ``workers`` processes (default: one for each processor).
+    """Runs batches through a recipe in ``workers`` processes (default: one for each processor, at most 4).
 
     The first batch, and those until the workers are up, are transformed by the caller's own thread, so
     that small data pays for no process; with one worker all are. A context manager: leaving it ends the
@@ -54,7 +55,7 @@ class TransformPool:
 
     def __init__(self, recipe: Recipe, *, workers: int | None = None) -> None:
         """Compiles the recipe. Raises FordwayError as :func:`compile_batch` does."""
-        self.workers = max(1, workers if workers is not None else os.cpu_count() or 1)
+        self.workers = max(1, workers or min(_MOST, os.cpu_count() or 1))
         self._recipe = recipe
         self._here = compile_batch(recipe)
         self._places = threading.BoundedSemaphore(self.workers * _AHEAD)
@@ -154,7 +155,7 @@ class _Processes:
     def submit(self, docs: Sequence[bytes]) -> Future[BatchResult]:
         try:
             return self._executor.submit(_work, docs)
-        except BrokenProcessPool as error:
+        except RuntimeError as error:  # broken, or closed by another thread
             raise _died() from error
 
     def close(self) -> None:

@@ -25,7 +25,6 @@ Stage = Callable[[Document], Document | None]
 """One step, compiled. None: the document was filtered out. Raises Rejected."""
 
 _LITERALS = json_util.JSONOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_PLAIN = (str, int, float, bool, type(None))
 
 
 def rename(body: object, base: Path) -> Stage:  # noqa: ARG001
@@ -224,8 +223,6 @@ def _paths(body: object) -> list[str]:
 def _fresh(value: object) -> Callable[[], object]:
     """Gives a plan's value, which may be extended JSON (``{"$date": …}``); lists and documents anew each
     time, since the documents own what they hold."""
-    if isinstance(value, _PLAIN):
-        return lambda: value
     try:
         literal = json_util.loads(json.dumps(value), json_options=_LITERALS)
         bson.encode({"": literal})
