@@ -12,6 +12,9 @@ from compiler.diagnostics.sources import Sources
 WIDTH = 96
 """Display cells of an excerpt; a longer line is cut to a window around the caret."""
 
+LONGEST = 500
+"""Characters of a line of a detail or hint, which may hold a name of any length."""
+
 _TAB = "    "
 # Other controls, format characters (bidirectional overrides among them), lone surrogates and line
 # separators could hide or forge what a terminal shows.
@@ -35,10 +38,10 @@ def render(diagnostic: Diagnostic, sources: Sources) -> str:
             lines.append(f"{' ' * margin} | {caret}")
     for label, content in (("", diagnostic.detail), ("hint: ", diagnostic.hint)):
         if content:
-            first, *rest = content.split("\n")
-            lines.append(f"{' ' * margin} = {label}{safe(first)}")
+            first, *rest = (_clipped(safe(line)) for line in content.split("\n"))
+            lines.append(f"{' ' * margin} = {label}{first}")
             indent = " " * (margin + 3 + len(label))
-            lines.extend(f"{indent}{safe(line)}" for line in rest)
+            lines.extend(f"{indent}{line}" for line in rest)
     return "\n".join(lines)
 
 
@@ -70,6 +73,10 @@ def safe(text: str) -> str:
     'a\\\\x1b[31mb'
     """
     return "".join(_cell(character) for character in text)
+
+
+def _clipped(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def _counted(number: int, noun: str) -> str:

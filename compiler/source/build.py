@@ -258,7 +258,7 @@ class Builder:
             self._report(
                 "duplicate-key",
                 key.span,
-                f"'{key.text}' is already written at {first.key_span}",
+                f"'{key.text[:60]}' is already written at {first.key_span}",
                 "Remove or rename one of the two.",
             )
             return

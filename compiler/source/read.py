@@ -75,7 +75,7 @@ def _decode(data: bytes, file: str, collector: Collector) -> str | None:
         collector.sources.add(file, data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"))
         collector.report(
             "encoding",
-            place(good, len(good), file),
+            _place(good, len(good), file),
             f"the byte 0x{data[error.start]:02x} is not part of a UTF-8 character ({error.reason})",
             "Save the file as UTF-8.",
         )
@@ -89,7 +89,7 @@ def _check_characters(text: str, file: str, collector: Collector) -> bool:
         if found <= _TOLD_CHARACTERS:
             point = ord(match.group())
             name = "a NUL byte" if point == 0 else f"the character U+{point:04X}"
-            collector.report("control-character", place(text, match.start(), file), f"{name} stands here")
+            collector.report("control-character", _place(text, match.start(), file), f"{name} stands here")
     if found > _TOLD_CHARACTERS:
         collector.report(
             "control-character",
@@ -100,7 +100,7 @@ def _check_characters(text: str, file: str, collector: Collector) -> bool:
     return found == 0
 
 
-def place(text: str, offset: int, file: str) -> Span:
+def _place(text: str, offset: int, file: str) -> Span:
     """The span of the character at ``offset``."""
     line, start = 1, 0
     for match in _BREAK.finditer(text, 0, offset):

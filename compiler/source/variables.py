@@ -101,8 +101,8 @@ def parse_value(text: str, kind: str) -> Scalar:
         return text
     try:
         value = resolve(text.strip())
-    except NumberRange as error:
-        raise ValueError(str(error)) from None
+    except NumberRange:
+        raise ValueError("it is a number that cannot be kept") from None
     if not fits(value, kind):
         raise ValueError(f"it is not {_WORDS[kind]}")
     return value

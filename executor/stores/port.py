@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from compiler.model.plan import JsonObject
+from compiler.model.plan import Json, JsonObject
 from executor.contract import UndoLog
 from executor.lease import LeaseHome
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[numpy.float32]
     """Shape (records, dimension), float32."""
+
+Secrets = Callable[[Json, Path], str]
+"""Reads a secret reference; relative paths start from the folder given."""
 
 Scalar = str | int | float | bool
 MetadataValue = Scalar | list[str] | list[int] | list[float] | list[bool]

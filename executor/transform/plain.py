@@ -92,10 +92,11 @@ def _compared(left: Reader, compare: Callable[[object, object], object], right: 
 def _operand(node: nodes.Node) -> Reader | None:
     if isinstance(node, nodes.Const):
         return _constant(node.value)
-    if isinstance(node, (nodes.List, nodes.Tuple)) and all(
-        isinstance(item, nodes.Const) for item in node.items
-    ):
-        return _constant(node.as_const())
+    if isinstance(node, (nodes.List, nodes.Tuple)):
+        values = [item.value for item in node.items if isinstance(item, nodes.Const)]
+        if len(values) < len(node.items):
+            return None
+        return _constant(values if isinstance(node, nodes.List) else tuple(values))
     return _field(node)
 
 

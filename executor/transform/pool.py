@@ -159,11 +159,10 @@ class _Processes:
             raise _died() from error
 
     def close(self) -> None:
-        # The leash first: a worker that is in an endless loop would not hear of the shutdown.
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        # The leash first: a worker that is in an endless loop would not hear of a shutdown.
         self._leash.close()
         self._held.close()
-        self._executor.shutdown(wait=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _prepare(recipe: Recipe, leash: Connection) -> None:

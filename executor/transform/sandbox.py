@@ -21,7 +21,7 @@ OUTPUT_LIMIT = 16 * 1024 * 1024
 """Characters that a template may render, at its end and on the way: a BSON document holds no more."""
 
 WORK_LIMIT = 1_000_000
-"""Loop turns, calls and joins of one rendering; long texts count for more than one."""
+"""Loop turns of one rendering; a call counts for ten, a long text for some."""
 
 _WIDEST = 10_000  # characters that padding may add
 _LONGEST_NUMBER = 100_000  # bits
@@ -177,7 +177,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: object, /, *args: object, **kwargs: object) -> object:
-        _charge(1)
+        _charge(10)
         owner = getattr(obj, "__self__", None)
         if isinstance(owner, (str, bytes)):
             name = getattr(obj, "__name__", "")

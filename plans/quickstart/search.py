@@ -8,6 +8,7 @@ nearest ids; the texts are in MongoDB, whose embedded server runs for as long as
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from executor.stores.port import RecordStore
 from executor.stores.registry import OpenStores
 
 PLAN = Path(__file__).with_name("plan.yaml")
-STATE = Path(".plan")
+STATE = Path(os.environ.get("FORDWAY_STATE", ".plan"))
 
 
 def nearest(question: str, count: int) -> dict[str, float]:

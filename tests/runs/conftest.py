@@ -9,6 +9,7 @@ from typing import Any
 
 import pymongo
 import pytest
+
 from tests.runs.driving import Project
 
 

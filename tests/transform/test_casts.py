@@ -9,9 +9,10 @@ from uuid import UUID
 import bson
 import pytest
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
-from executor.transform.casts import CASTS, Unfit
 from hypothesis import given
 from hypothesis import strategies as st
+
+from executor.transform.casts import CASTS, Unfit
 from tests.transform.values import NEWEST, SCALARS
 
 OID = ObjectId("5f0c1d2e3a4b5c6d7e8f9a0b")
@@ -84,7 +85,7 @@ def same(left: object, right: object) -> bool:
         ("datetime", DatetimeMS(2**62), DatetimeMS(2**62)),
         ("datetime", OID, OID.generation_time),
         ("datetime", Timestamp(1582979415, 7), datetime(2020, 2, 29, 12, 30, 15, tzinfo=UTC)),
-        ("datetime", datetime(2020, 2, 29, 12, 30, 15, 678999), MOMENT),  # noqa: DTZ001
+        ("datetime", datetime(2020, 2, 29, 12, 30, 15, 678999), MOMENT),
         ("datetime", MOMENT.astimezone(timezone(timedelta(hours=5))), MOMENT),
         ("objectid", str(OID), OID),
         ("objectid", str(OID).upper(), OID),

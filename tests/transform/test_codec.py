@@ -7,9 +7,10 @@ import struct
 import bson
 import pytest
 from bson import SON, Binary, CodecOptions, DatetimeMS, Decimal128, Int64
+from hypothesis import given
+
 from executor.transform.codec import decode_all, encode
 from executor.transform.rejection import Rejected
-from hypothesis import given
 from tests.transform.values import DOCUMENTS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+
 from executor.transform.paths import MISSING, changer, getter, setter, taker
 from executor.transform.rejection import Rejected
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bson import Decimal128, Int64, ObjectId
+
 from compiler.model.plan import Json
 from executor.contract import FordwayError
 from executor.transform.closure import compile_transform

@@ -19,7 +19,7 @@ silence. 'plan schema KIND' prints what a document may hold.
         "error",
         "A required key is missing",
         """
-The mapping needs the key that the message names.
+The mapping cannot be understood without the key that the message names; the hint says what it is for.
 """,
     ),
     Code(

@@ -1,0 +1,293 @@
+"""Writing records as the bytes that they are, and taking them back under the eyes of a transaction."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bson.raw_bson import RawBSONDocument
+
+from executor.contract import StoreRefused, StoreUnavailable
+from executor.stores.bson_key import in_keys, key_of
+from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
+from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, RAW, raw
+from executor.stores.mongodb.reading import chunks, fetch
+from executor.stores.port import Changes, Refusal, Refused
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.client_session import ClientSession
+    from pymongo.database import Database
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of the largest record that MongoDB takes."""
+MAJORITY = {"w": "majority", "j": True, "wtimeout": 60_000}
+_DUPLICATE = 11000
+_TOO_LARGE = frozenset({10334, 17419, 17420})
+# What one record of many can be at fault for: bad values, broken BSON, names, nesting, a validator, types.
+_OF_ONE_RECORD = frozenset({2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 66, 121, 10334, 17280, 17419, 17420})
+_ATTEMPTS = 12
+# A timestamp element whose value is all zeros: the server would put its own clock there.
+_ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]+\0{9}", re.DOTALL)
+_ZEROS = bytes(9)
+
+
+def insert(
+    store: str, database: Database[dict[str, object]], collection: str, records: Sequence[bytes]
+) -> list[Refusal]:
+    """Insert all that can be inserted; the rest is returned with its reason. Raises StoreUnavailable if it
+    is not known how much was written."""
+    refused: list[Refusal] = []
+    plain: list[int] = []
+    for index, record in enumerate(records):
+        if len(record) > LARGEST:
+            refused.append(_too_large(index, len(record)))
+        elif _ZEROS in record and has_zero_timestamp(record):
+            refused.extend(_insert_exactly(store, database, collection, index, record))
+        else:
+            plain.append(index)
+    for group in _groups(plain, records):
+        refused.extend(_insert_group(store, database, collection, group, records))
+    return refused
+
+
+def has_zero_timestamp(record: bytes) -> bool:
+    """Whether a field of the record's own is an empty timestamp. MongoDB replaces those on insert by the
+    time of its clock (but not in ``_id``, and not deeper down)."""
+    if _ZERO_TIMESTAMP.search(record) is None:
+        return False
+    from bson.timestamp import Timestamp
+
+    fields = RawBSONDocument(record, RAW).items()
+    return any(name != "_id" and value == Timestamp(0, 0) for name, value in fields)
+
+
+def _groups(indexes: Sequence[int], records: Sequence[bytes]) -> Iterator[list[int]]:
+    group: list[int] = []
+    size = 0
+    for index in indexes:
+        if group and (size + len(records[index]) > COMMAND_BYTES or len(group) >= COMMAND_RECORDS):
+            yield group
+            group, size = [], 0
+        group.append(index)
+        size += len(records[index]) + 8
+    if group:
+        yield group
+
+
+def _insert_group(
+    store: str,
+    database: Database[dict[str, object]],
+    collection: str,
+    group: Sequence[int],
+    records: Sequence[bytes],
+) -> list[Refusal]:
+    from pymongo.errors import OperationFailure
+
+    command = {
+        "insert": collection,
+        "ordered": False,
+        "writeConcern": MAJORITY,
+        "documents": [RawBSONDocument(records[index], RAW) for index in group],
+    }
+    try:
+        with told(store):
+            reply = database.command(command)
+    except StoreRefused as error:
+        cause = error.__cause__
+        if not isinstance(cause, OperationFailure) or cause.code not in _OF_ONE_RECORD:
+            raise
+        if len(group) == 1:
+            return [Refusal(index=group[0], kind=Refused.INVALID, reason=without_secrets(cause))]
+        half = len(group) // 2
+        return [
+            *_insert_group(store, database, collection, group[:half], records),
+            *_insert_group(store, database, collection, group[half:], records),
+        ]
+    return [_refusal(group[int(str(item["index"]))], item) for item in _write_errors(store, reply)]
+
+
+def _insert_exactly(
+    store: str, database: Database[dict[str, object]], collection: str, index: int, record: bytes
+) -> list[Refusal]:
+    """Insert a record that has an empty timestamp as it is: an update by pipeline leaves it alone. The
+    filter matches no record, so that it inserts or meets a duplicate key."""
+    nothing: dict[str, object] = {**raw(key_of(record)), "$nor": [{}]}
+    command = {
+        "update": collection,
+        "updates": [{"q": nothing, "u": _exactly(record), "upsert": True}],
+        "writeConcern": MAJORITY,
+    }
+    with told(store):
+        reply = database.command(command)
+    return [_refusal(index, item) for item in _write_errors(store, reply)]
+
+
+def _exactly(record: bytes) -> list[dict[str, object]]:
+    """An update that leaves exactly these bytes, whatever they hold."""
+    return [{"$replaceWith": {"$literal": raw(record)}}]
+
+
+def revise(
+    store: str,
+    client: MongoClient[dict[str, object]],
+    database: Database[dict[str, object]],
+    collection: str,
+    keys: Sequence[bytes],
+    decide: Callable[[list[bytes]], Changes],
+    *,
+    transactions: bool,
+) -> list[Refusal]:
+    """See RecordStore.revise."""
+    refused: dict[bytes, Refusal] = {}
+
+    def attempt(session: ClientSession | None) -> Changes:
+        changes = decide(fetch(store, database, collection, keys, session))
+        wanted = [record for record in changes.replace if key_of(record) not in refused]
+        _replace(store, database, collection, wanted, session)
+        for some in chunks(changes.delete):
+            command: dict[str, object] = {
+                "delete": collection,
+                "deletes": [{"q": raw(in_keys(some)), "limit": 0}],
+            }
+            _write(store, database, command, session)
+        return changes
+
+    for number in range(_ATTEMPTS):
+        try:
+            changes = _in_transaction(store, client, attempt) if transactions else attempt(None)
+        except _OneRefused as error:
+            refused[key_of(error.record)] = _refusal(0, error.details)
+        except StoreUnavailable as error:
+            if not _may_repeat(error) or number == _ATTEMPTS - 1:
+                raise
+            time.sleep(min(0.5, 0.005 * 2**number))
+        else:
+            places = {key_of(record): index for index, record in enumerate(changes.replace)}
+            return [
+                Refusal(index=places[key], kind=item.kind, reason=item.reason)
+                for key, item in refused.items()
+                if key in places
+            ]
+    raise StoreRefused(
+        store, f"too many records of '{collection}' were refused: {list(refused.values())[:3]}"
+    )
+
+
+class _OneRefused(Exception):
+    """A replacement that the server would not take; its transaction is gone."""
+
+    def __init__(self, record: bytes, details: Mapping[str, object]) -> None:
+        super().__init__()
+        self.record, self.details = record, details
+
+
+def _in_transaction(
+    store: str, client: MongoClient[dict[str, object]], attempt: Callable[[ClientSession | None], Changes]
+) -> Changes:
+    from pymongo.read_concern import ReadConcern
+    from pymongo.write_concern import WriteConcern
+
+    with told(store):
+        session = client.start_session()
+    with session:
+        with told(store):
+            session.start_transaction(
+                read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", j=True)
+            )
+        try:
+            changes = attempt(session)
+            with told(store):
+                session.commit_transaction()
+        except BaseException:
+            _abort(session)
+            raise
+        return changes
+
+
+def _abort(session: ClientSession) -> None:
+    from pymongo.errors import PyMongoError
+
+    if session.in_transaction:
+        try:
+            session.abort_transaction()
+        except PyMongoError:
+            pass  # the server aborts it by itself
+
+
+def _may_repeat(error: StoreUnavailable) -> bool:
+    """Whether nothing of the transaction was done for certain, as a conflict with another writer tells."""
+    from pymongo.errors import PyMongoError
+
+    cause = error.__cause__
+    return isinstance(cause, PyMongoError) and cause.has_error_label("TransientTransactionError")
+
+
+def _replace(
+    store: str,
+    database: Database[dict[str, object]],
+    collection: str,
+    records: Sequence[bytes],
+    session: ClientSession | None,
+) -> None:
+    for group in _groups(range(len(records)), records):
+        updates = [{"q": raw(key_of(records[index])), "u": _exactly(records[index])} for index in group]
+        command: dict[str, object] = {"update": collection, "ordered": True, "updates": updates}
+        for item in _write(store, database, command, session):
+            raise _OneRefused(records[group[int(str(item["index"]))]], item)
+
+
+def _write(
+    store: str,
+    database: Database[dict[str, object]],
+    command: dict[str, object],
+    session: ClientSession | None,
+) -> list[Mapping[str, object]]:
+    if session is None:
+        command["writeConcern"] = MAJORITY
+    with told(store):
+        reply = database.command(command, session=session)
+    return _write_errors(store, reply)
+
+
+def _write_errors(store: str, reply: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The single records' errors of a reply; raises what concerns all of them."""
+    unacknowledged = reply.get("writeConcernError")
+    if isinstance(unacknowledged, Mapping):
+        raise StoreUnavailable(
+            store, f"the write was not acknowledged by a majority: {unacknowledged.get('errmsg')}"
+        )
+    errors = reply.get("writeErrors")
+    if not isinstance(errors, list):
+        return []
+    for item in errors:
+        code = item.get("code")
+        if is_transient(code) or (code != _DUPLICATE and code not in _OF_ONE_RECORD):
+            raise failure(store, code, without_secrets(item.get("errmsg", "")))
+    return errors
+
+
+def _refusal(index: int, error: Mapping[str, object]) -> Refusal:
+    code, message = error.get("code"), without_secrets(error.get("errmsg", ""))
+    if code == _DUPLICATE:
+        pattern = error.get("keyPattern")
+        by_id = list(pattern) == ["_id"] if isinstance(pattern, Mapping) else "index: _id_ " in message
+        return Refusal(
+            index=index, kind=Refused.DUPLICATE_ID if by_id else Refused.DUPLICATE_VALUE, reason=message
+        )
+    if code in _TOO_LARGE or "too large" in message:
+        return Refusal(index=index, kind=Refused.TOO_LARGE, reason=message)
+    details = error.get("errInfo")
+    if isinstance(details, Mapping):
+        message = f"{message}: {without_secrets(details.get('details', ''))}"
+    return Refusal(index=index, kind=Refused.INVALID, reason=message)
+
+
+def _too_large(index: int, size: int) -> Refusal:
+    return Refusal(
+        index=index,
+        kind=Refused.TOO_LARGE,
+        reason=f"the record has {size} bytes, more than the {LARGEST} that MongoDB takes",
+    )
