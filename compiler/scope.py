@@ -70,15 +70,11 @@ class ActionScope:
     def meaning_of(self, task: str) -> tuple[str, Meaning] | None:
         return self.plan.meaning_of(task)
 
-    def place(self, node: Node | None, what: str) -> Place | None:
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-            return None
-        store, dot, collection = node.value.partition(".")
-        if not dot or not collection or not store:
-            self.report(
-                "bad-format", node.span, f"a {what} is written store.collection, not '{node.value[:80]}'"
-            )
-            return None
+    def place(self, node: Node | None) -> Place | None:
+        text = _text(node)
+        store, _, collection = (text or "").partition(".")
+        if node is None or not store or not collection:
+            return None  # validation has said so, with the place
         if store not in self.stores:
             self.report(
                 "unknown-store",
@@ -90,9 +86,8 @@ class ActionScope:
         return Place(store=store, collection=collection)
 
     def file(self, node: Node | None) -> str | None:
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-            return None
-        return self._input(node.value, node.span)
+        text = _text(node)
+        return self._input(text, node.span) if node is not None and text else None
 
     def _input(self, reference: str, span: Span) -> str | None:
         folder = self.plan.documents.folder
@@ -105,12 +100,9 @@ class ActionScope:
         return relative(folder, path)
 
     def function(self, node: Node | None) -> str | None:
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-            return None
-        path, colon, name = node.value.rpartition(":")
-        if not colon or not name.isidentifier():
-            self.report("bad-format", node.span, f"a function is written ./file.py:name, not '{node.value}'")
-            return None
+        path, _, name = (_text(node) or "").rpartition(":")
+        if node is None or not path:
+            return None  # validation has said so, with the place
         found = self._input(path, node.span)
         return f"{found}:{name}" if found is not None else None
 
@@ -143,8 +135,9 @@ class ActionScope:
     def transform(self, node: Node | None) -> JsonObject | None:
         if isinstance(node, MappingNode):
             return self._transform_of(node)
-        if isinstance(node, ScalarNode) and isinstance(node.value, str):
-            document = self.plan.documents.transform(node.value)
+        text = _text(node)
+        if text is not None:
+            document = self.plan.documents.transform(text)
             return self._transform_of(document.root) if document is not None else None
         return None
 
@@ -163,3 +156,8 @@ class ActionScope:
         if isinstance(node, MappingNode) and "python" in node:
             return {"python": self.function(node.get("python"))}
         return node.plain()
+
+
+def _text(node: Node | None) -> str | None:
+    """A text that nobody has complained about yet."""
+    return node.text if isinstance(node, ScalarNode) else None

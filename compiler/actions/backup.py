@@ -9,7 +9,7 @@ from compiler.source.tree import MappingNode
 def backup(node: MappingNode, scope: Scope) -> Meaning | None:
     """See compiler.actions.meaning.Action."""
     written = list(node.items("sources")) or [item for item in [node.get("source")] if item is not None]
-    sources = [scope.place(item, "source") for item in written]
+    sources = [scope.place(item) for item in written]
     known = [source for source in sources if source is not None]
     if not known or len(known) != len(sources):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler.actions.meaning import Meaning, Place, Scope, rule_of_thumb
 from compiler.model.plan import Inverse, Json, JsonObject
-from compiler.source.tree import MappingNode, ScalarNode
+from compiler.source.tree import MappingNode, ScalarNode, SequenceNode
 
 BATCH_RECORDS = 1000
 BATCH_BYTES = 3_000_000
@@ -14,8 +14,8 @@ WRITERS = 2
 
 def bulk(node: MappingNode, scope: Scope) -> Meaning | None:
     """See compiler.actions.meaning.Action."""
-    source = scope.place(node.get("source"), "source")
-    targets = [scope.place(item, "target") for item in node.items("targets")]
+    source = scope.place(node.get("source"))
+    targets = [scope.place(item) for item in node.items("targets")]
     known = [target for target in targets if target is not None]
     if source is not None:
         _check_source(node, source, scope)
@@ -44,7 +44,7 @@ def bulk(node: MappingNode, scope: Scope) -> Meaning | None:
         "embedding": vector_options.get("embedding"),
         "metric": vector_options.get("metric"),
         "dimension": vector_options.get("dimension"),
-        "where": _plain(node, "where"),
+        "where": where(node, scope),
         "batchSize": _number(node, "batchSize", BATCH_RECORDS),
         "batchBytes": scope.size(node.get("batchBytes"), "B") or BATCH_BYTES,
         "maxConcurrency": _number(node, "maxConcurrency", WRITERS),
@@ -129,6 +129,28 @@ def _threshold(node: MappingNode) -> JsonObject:
     if isinstance(written, dict):
         return {"rate": written.get("rate"), "count": written.get("count")}
     return {"rate": written if written is not None else 0, "count": None}
+
+
+def where(node: MappingNode, scope: Scope) -> Json:
+    """The filter of an action. Equality with a whole subdocument depends on the order of its keys, which
+    a compiled plan does not keep, so that it is refused."""
+    root = node.get("where")
+    stack = [root] if root is not None else []
+    while stack:
+        item = stack.pop()
+        if isinstance(item, SequenceNode):
+            stack.extend(item.items)
+        elif isinstance(item, MappingNode):
+            keys = [key for key in item.entries if not key.startswith("$")]
+            if item is not root and len(item.entries) > 1 and keys:
+                scope.report(
+                    "ambiguous-filter",
+                    item.span,
+                    "a filter by a whole subdocument depends on the order of its keys",
+                    f"Filter by its fields: '<field>.{keys[0]}: …'.",
+                )
+            stack.extend(entry.value for entry in item)
+    return root.plain() if root is not None else None
 
 
 def _plain(node: MappingNode, key: str) -> Json:

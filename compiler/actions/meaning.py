@@ -59,7 +59,7 @@ class Scope(Protocol):
 
     def report(self, code: str, span: Span | None, detail: str, hint: str = "") -> None: ...
 
-    def place(self, node: Node | None, what: str) -> Place | None:
+    def place(self, node: Node | None) -> Place | None:
         """``store.collection`` with a known store, else reported and None."""
         ...
 

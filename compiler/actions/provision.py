@@ -14,7 +14,7 @@ def provision(node: MappingNode, scope: Scope) -> Meaning | None:
     collections: list[Json] = []
     writes: list[str] = []
     for item in node.mappings("collections"):
-        target = scope.place(item.get("target"), "target")
+        target = scope.place(item.get("target"))
         if target is None:
             continue
         spec = scope.stores[target.store]

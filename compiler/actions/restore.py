@@ -10,7 +10,7 @@ from compiler.source.tree import MappingNode
 
 def restore(node: MappingNode, scope: Scope) -> Meaning | None:
     """See compiler.actions.meaning.Action."""
-    into = scope.place(node.get("into"), "target")
+    into = scope.place(node.get("into"))
     origin = node.text("from")
     if origin is None:
         return None

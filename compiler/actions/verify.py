@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compiler.actions.bulk import where
 from compiler.actions.meaning import NOTHING, Meaning, Scope, rule_of_thumb
 from compiler.diagnostics import did_you_mean
 from compiler.model.plan import Category, Json
@@ -66,7 +67,7 @@ def _of_task(node: MappingNode, scope: Scope) -> Meaning | None:
 
 
 def _of_target(node: MappingNode, scope: Scope) -> Meaning | None:
-    target = scope.place(node.get("target"), "target")
+    target = scope.place(node.get("target"))
     count = node.mapping("count")
     if count is None or not count.entries:
         scope.report(
@@ -77,11 +78,10 @@ def _of_target(node: MappingNode, scope: Scope) -> Meaning | None:
         )
     if target is None:
         return None
-    where = node.get("where")
     return Meaning(
         params={
             "target": target.to_json(),
-            "where": where.plain() if where is not None else None,
+            "where": where(node, scope),
             "count": count.plain() if count is not None else {},
         },
         reads=(str(target),),

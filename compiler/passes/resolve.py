@@ -157,7 +157,7 @@ def _drafts(root: MappingNode, compilation: Compilation) -> list[Draft]:
                 )
     for i, node in enumerate(root.mappings("successCriteria")):
         if "action" in node:
-            step_id = node.text("id") or node.text("name") or f"success-{i + 1}"
+            step_id = node.text("id") or f"success-{i + 1}"
             _refuse_twice(step_id, node, seen, compilation, "step")
             drafts.append(Draft(id=step_id, span=head(node.span), node=node, phase="", validation=True))
     return drafts

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
 
 from compiler.model.plan import JsonObject, Step, StoreSpec
 from compiler.model.run import Counts
 from executor.contract import Context, DeadLetter, FordwayError, UndoLog
+from executor.stores.registry import OpenStores
 
 
 class KeptJournal:
@@ -80,3 +84,26 @@ def step() -> Callable[..., Step]:
         return Step(**{"id": "the-step", "kind": kind, "params": params, **fields})  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def database(mongod: str) -> Iterator[pymongo.database.Database[dict[str, Any]]]:
+    """An empty database of the session's mongod, dropped in the end."""
+    name = "t" + uuid.uuid4().hex[:10]
+    with pymongo.MongoClient[dict[str, Any]](mongod) as client:
+        yield client[name]
+        client.drop_database(name)
+
+
+@pytest.fixture
+def stores(
+    mongod: str, database: pymongo.database.Database[dict[str, Any]], tmp_path: Path
+) -> Iterator[OpenStores]:
+    """The store ``db`` in that database, and ``vectors`` in a folder of the test's own."""
+    specs = {
+        "db": StoreSpec(type="mongodb", options={"uri": mongod, "database": database.name}),
+        "vectors": StoreSpec(type="chromadb", options={"path": "chroma", "metric": "cosine", "dimension": 4}),
+    }
+    opened = OpenStores(specs, base=tmp_path, state=tmp_path / ".plan")
+    yield opened
+    opened.close_all()

@@ -119,6 +119,16 @@ field holds the text, and which fields become metadata.
 """,
     ),
     Code(
+        "ambiguous-filter",
+        "error",
+        "A filter depends on the order of keys",
+        """
+{address: {street: x, city: y}} matches only documents whose keys come in that order, and a compiled plan
+sorts keys. {address.street: x, address.city: y} says what is meant. Conditions within $and, $or and
+$elemMatch with several fields each are written as lists of one-field conditions under $and.
+""",
+    ),
+    Code(
         "no-embedding",
         "error",
         "Where vectors come from is not known",

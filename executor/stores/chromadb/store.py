@@ -1,0 +1,419 @@
+"""A ChromaDB folder or server as a store of vectors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from compiler.model.plan import JsonObject, StoreSpec
+from executor.contract import StoreRefused, UndoLog
+from executor.lease import LeaseHome
+from executor.stores.chromadb.folder import close_folder, open_folder
+from executor.stores.chromadb.metadata import metadata_fault, text_fault
+from executor.stores.chromadb.telling import NotThere, told
+from executor.stores.port import (
+    Capabilities,
+    CollectionFacts,
+    Metadata,
+    Refusal,
+    Refused,
+    Secrets,
+    VectorRecords,
+)
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+
+    from executor.stores.port import Vectors
+
+METRICS = ("cosine", "l2", "ip")
+EMBEDDING, DIMENSION = "fordway:embedding", "fordway:dimension"
+"""What Fordway writes into the metadata of a collection that it creates."""
+_LENGTHS = (1e-18, 1e18)
+"""Outside of these, the square of a vector's length is no float32 and cosine loses the vector."""
+_SAME = 1e-5  # relative; what normalising and back costs a float32
+
+
+class ChromaStore:
+    """The collections of one folder or server. Safe from several threads; writes go one after the other,
+    since four threads gain nothing there."""
+
+    def __init__(self, name: str, client: ClientAPI, place: str, folder: Path | None) -> None:
+        self.name = name
+        self._client, self._place, self._folder = client, place, folder
+        self._writing = threading.Lock()
+        self._closing = threading.Lock()
+        self._open = True
+        self.capabilities = Capabilities(
+            vectors=True, one_process=folder is not None, metrics=METRICS, max_batch=self._max_batch
+        )
+
+    @cached_property
+    def _max_batch(self) -> int:
+        with told(self.name):
+            return int(self._client.get_max_batch_size())
+
+    def ping(self) -> None:
+        """See Store."""
+        with told(self.name):
+            self._client.heartbeat()
+
+    def close(self) -> None:
+        """May be called twice."""
+        with self._closing:
+            if not self._open:
+                return
+            self._open = False
+            if self._folder is not None:
+                close_folder(self.name, self._folder)
+            else:
+                with told(self.name):
+                    self._client.close()
+
+    def collections(self) -> list[str]:
+        with told(self.name):
+            return sorted(collection.name for collection in self._client.list_collections())
+
+    def _collection(self, collection: str) -> Collection:
+        # Not kept: it may be dropped and made again. Never with a function of its own, which would
+        # download a model.
+        with told(self.name):
+            return self._client.get_collection(collection, embedding_function=None)
+
+    def exists(self, collection: str) -> bool:
+        try:
+            self._collection(collection)
+        except NotThere:
+            return False
+        return True
+
+    def count(self, collection: str, where: JsonObject | None = None) -> int:
+        """``where`` is ChromaDB's own filter on metadata."""
+        try:
+            found = self._collection(collection)
+        except NotThere:
+            return 0
+        with told(self.name):
+            return len(found.get(where=where, include=[])["ids"]) if where else int(found.count())
+
+    def facts(self, collection: str) -> CollectionFacts:
+        try:
+            found = self._collection(collection)
+        except NotThere:
+            return CollectionFacts(exists=False)
+        with told(self.name):
+            count = int(found.count())
+            metadata = dict(found.metadata or {})
+            dimension = self._dimension(found, count)
+        embedding = metadata.get(EMBEDDING)
+        return CollectionFacts(
+            exists=True,
+            count=count,
+            options={"metadata": cast(JsonObject, metadata)} if metadata else {},
+            metric=_metric(found),
+            dimension=dimension,
+            embedding=str(embedding) if embedding is not None else None,
+        )
+
+    def _dimension(self, found: Collection, count: int) -> int | None:
+        if count:
+            some = found.get(limit=1, include=["embeddings"])["embeddings"]
+            if some is not None and len(some):
+                return len(some[0])
+        declared = (found.metadata or {}).get(DIMENSION)
+        return int(declared) if declared is not None else None
+
+    def create(
+        self, collection: str, *, metric: str, dimension: int | None = None, embedding: str | None = None
+    ) -> None:
+        if metric not in METRICS:
+            raise StoreRefused(
+                self.name, f"there is no metric '{metric}'", hint="known are " + ", ".join(METRICS)
+            )
+        metadata: dict[str, str | int] = {}
+        if embedding is not None:
+            metadata[EMBEDDING] = embedding
+        if dimension is not None:
+            metadata[DIMENSION] = dimension
+        with told(self.name):
+            self._client.create_collection(
+                collection,
+                metadata=metadata or None,
+                configuration={"hnsw": {"space": metric}},
+                embedding_function=None,
+            )
+
+    def check(
+        self, collection: str, *, metric: str, dimension: int | None = None, embedding: str | None = None
+    ) -> None:
+        facts = self.facts(collection)
+        if not facts.exists:
+            return
+        wanted = (
+            ("the metric", metric, facts.metric),
+            ("vectors of dimension", dimension, facts.dimension),
+            ("vectors of the embedding", embedding, facts.embedding),
+        )
+        for what, plan, there in wanted:
+            if plan is not None and there is not None and plan != there:
+                raise StoreRefused(
+                    self.name,
+                    f"collection '{collection}' has {what} '{there}', the plan wants '{plan}'",
+                    hint="it cannot be changed: use another collection, or change the plan",
+                )
+
+    def drop(self, collection: str) -> None:
+        with self._writing:
+            try:
+                with told(self.name):
+                    self._client.delete_collection(collection)
+            except NotThere:
+                return
+
+    def get(
+        self, collection: str, ids: Sequence[str], *, vectors: bool = True, documents: bool = True
+    ) -> VectorRecords:
+        try:
+            found = self._collection(collection)
+        except NotThere:
+            return VectorRecords(ids=(), documents=() if documents else None)
+        parts = [
+            self._get(found, ids[at : at + self._max_batch], vectors, documents)
+            for at in range(0, len(ids), self._max_batch)
+        ]
+        return _joined(parts, vectors, documents)
+
+    def _get(self, found: Collection, ids: Sequence[str], vectors: bool, documents: bool) -> VectorRecords:
+        include = ["metadatas"] + ["embeddings"] * vectors + ["documents"] * documents
+        with told(self.name):
+            result = found.get(ids=list(ids), include=include)
+        rows = result["embeddings"]
+        return VectorRecords(
+            ids=result["ids"],
+            vectors=np.asarray(rows, dtype=np.float32) if vectors and len(result["ids"]) else None,
+            metadatas=result["metadatas"],
+            documents=result["documents"] if documents else None,
+        )
+
+    def scan(self, collection: str, batch_records: int = 1000) -> Iterator[VectorRecords]:
+        try:
+            found = self._collection(collection)
+        except NotThere:
+            return
+        with told(self.name):
+            ids = sorted(found.get(include=[])["ids"])
+        size = min(batch_records, self._max_batch)
+        for at in range(0, len(ids), size):
+            yield self._get(found, ids[at : at + size], True, True)
+
+    def add(self, collection: str, records: VectorRecords) -> list[Refusal]:
+        found = self._collection(collection)
+        self._check_dimension(found, collection, records)
+        faults = self._faults(records, _metric(found))
+        good = [at for at in range(len(records.ids)) if at not in faults]
+        refused = [Refusal(index=at, kind=Refused.INVALID, reason=why) for at, why in faults.items()]
+        with self._writing:
+            for start in range(0, len(good), self._max_batch):
+                refused.extend(self._add(found, good[start : start + self._max_batch], records))
+        return sorted(refused, key=lambda refusal: refusal.index)
+
+    def _check_dimension(self, found: Collection, collection: str, records: VectorRecords) -> None:
+        if not len(records.ids):
+            return
+        with told(self.name):
+            there = self._dimension(found, 1)
+        given = _rows(records).shape[1]
+        if there is not None and there != given:
+            raise StoreRefused(
+                self.name, f"collection '{collection}' has vectors of dimension {there}, not {given}"
+            )
+
+    def _faults(self, records: VectorRecords, metric: str | None) -> dict[int, str]:
+        """The records that ChromaDB would refuse, or worse, change."""
+        faults: dict[int, str] = {}
+        rows = _rows(records)
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        for at in np.flatnonzero(~np.isfinite(lengths)):
+            faults[int(at)] = "the vector holds NaN or infinity"
+        if metric == "cosine":
+            low, high = _LENGTHS
+            for at in np.flatnonzero((lengths != 0) & ((lengths < low) | (lengths > high))):
+                faults.setdefault(int(at), f"the vector's length {lengths[at]:.3g} cannot be normalised")
+        for at, record_id in enumerate(records.ids):
+            document = records.documents[at] if records.documents is not None else None
+            fault = (
+                ("the id is empty" if not record_id else text_fault(record_id) and "the id is not UTF-8")
+                or (metadata_fault(records.metadatas[at]) if records.metadatas else "")
+                or (document is not None and text_fault(document) and "the document is not UTF-8")
+            )
+            if fault:
+                faults.setdefault(at, fault)
+        return faults
+
+    def _add(self, found: Collection, places: Sequence[int], records: VectorRecords) -> list[Refusal]:
+        """Add some records; a refused batch is halved down to the record at fault."""
+        try:
+            with told(self.name):
+                found.add(
+                    ids=[records.ids[at] for at in places],
+                    embeddings=_rows(records)[list(places)],
+                    metadatas=_some(records.metadatas, places),
+                    documents=_some(records.documents, places),
+                )
+        except NotThere:
+            raise
+        except StoreRefused as error:
+            if len(places) == 1:
+                return [Refusal(index=places[0], kind=Refused.INVALID, reason=str(error.__cause__)[:300])]
+            half = len(places) // 2
+            return [
+                *self._add(found, places[:half], records),
+                *self._add(found, places[half:], records),
+            ]
+        return []
+
+    def replace(self, collection: str, records: VectorRecords, before: VectorRecords) -> list[Refusal]:
+        """Where only metadata differs it is updated, key by key; else the record is deleted and added,
+        which takes a third of the time of an upsert and leaves nothing of the old one. A crash in between
+        leaves it missing."""
+        found = self._collection(collection)
+        self._check_dimension(found, collection, records)
+        faults = self._faults(records, _metric(found))
+        old = {record_id: at for at, record_id in enumerate(before.ids)}
+        light, heavy = [], []
+        for at, record_id in enumerate(records.ids):
+            if at in faults:
+                continue
+            same = record_id in old and _same_but_metadata(records, at, before, old[record_id])
+            (light if same else heavy).append(at)
+        refused = [Refusal(index=at, kind=Refused.INVALID, reason=why) for at, why in faults.items()]
+        with self._writing:
+            for start in range(0, len(light), self._max_batch):
+                self._update(found, light[start : start + self._max_batch], records, before, old)
+            for start in range(0, len(heavy), self._max_batch):
+                places = heavy[start : start + self._max_batch]
+                with told(self.name):
+                    found.delete(ids=[records.ids[at] for at in places])
+                refused.extend(self._add(found, places, records))
+        return sorted(refused, key=lambda refusal: refusal.index)
+
+    def _update(
+        self,
+        found: Collection,
+        places: Sequence[int],
+        records: VectorRecords,
+        before: VectorRecords,
+        old: Mapping[str, int],
+    ) -> None:
+        ids = [records.ids[at] for at in places]
+        changes: list[dict[str, object]] = []
+        for at in places:
+            new: Metadata = (records.metadatas[at] if records.metadatas else None) or {}
+            gone: Metadata = (before.metadatas[old[records.ids[at]]] if before.metadatas else None) or {}
+            # A key that is not named would stay.
+            changes.append({**dict.fromkeys(gone.keys() - new.keys()), **new})
+        changed = [at for at, change in enumerate(changes) if change]
+        if changed:
+            with told(self.name):
+                found.update(ids=[ids[at] for at in changed], metadatas=[changes[at] for at in changed])
+
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        try:
+            found = self._collection(collection)
+        except NotThere:
+            return
+        with self._writing:
+            for at in range(0, len(ids), self._max_batch):
+                with told(self.name):
+                    found.delete(ids=list(ids[at : at + self._max_batch]))
+
+    def undo_log(self, run: str, step: str) -> UndoLog | None:  # noqa: ARG002
+        return None
+
+    def undo_runs(self) -> Mapping[str, int]:
+        return {}
+
+    def drop_undo(self, run: str) -> None:
+        """Nothing is kept here."""
+
+    def lease_home(self) -> LeaseHome | None:
+        return None
+
+    def lease_target(self, collection: str) -> str:
+        return f"{self._place}/{collection}"
+
+
+def _metric(found: Collection) -> str | None:
+    configuration = found.configuration_json
+    for kind in ("hnsw", "spann"):
+        space = (configuration.get(kind) or {}).get("space")
+        if space is not None:
+            return str(space)
+    return None
+
+
+def _rows(records: VectorRecords) -> Vectors:
+    if records.vectors is None or len(records.vectors) != len(records.ids):
+        raise ValueError("every record needs a vector")
+    return records.vectors
+
+
+def _some(column: Sequence[object] | None, places: Sequence[int]) -> list[object] | None:
+    """Some of a column; None if there is nothing in it. ChromaDB refuses an empty mapping."""
+    if not column:
+        return None
+    some = [column[at] or None if isinstance(column[at], dict) else column[at] for at in places]
+    return some if any(item is not None for item in some) else None
+
+
+def _same_but_metadata(records: VectorRecords, at: int, before: VectorRecords, there: int) -> bool:
+    if before.vectors is None or before.documents is None:
+        return False
+    document = records.documents[at] if records.documents is not None else None
+    new, old = _rows(records)[at], before.vectors[there]
+    return document == before.documents[there] and bool(
+        np.allclose(new, old, rtol=_SAME, atol=_SAME * float(np.linalg.norm(old)))
+    )
+
+
+def _joined(parts: Sequence[VectorRecords], vectors: bool, documents: bool) -> VectorRecords:
+    if len(parts) == 1:
+        return parts[0]
+    rows = [part.vectors for part in parts if part.vectors is not None]
+    return VectorRecords(
+        ids=[record_id for part in parts for record_id in part.ids],
+        vectors=np.concatenate(rows) if vectors and rows else None,
+        metadatas=[metadata for part in parts for metadata in part.metadatas],
+        documents=[text for part in parts for text in part.documents or ()] if documents else None,
+    )
+
+
+def open_store(name: str, spec: StoreSpec, *, base: Path, state: Path, secrets: Secrets) -> ChromaStore:  # noqa: ARG001
+    """The store that a spec of type ``chromadb`` describes: ``path``, or ``host`` and ``port``. Raises
+    StoreError; TargetsLocked if another process has the folder."""
+    path = spec.options.get("path")
+    if isinstance(path, str):
+        embedded = path.removeprefix("embedded:")
+        folder = state / "chromadb" / embedded if embedded != path else base / path
+        folder = folder.resolve()
+        return ChromaStore(name, open_folder(name, folder), str(folder), folder)
+    host, port = spec.options.get("host"), spec.options.get("port", 8000)
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise StoreRefused(name, "it needs a 'path', or a 'host' and a 'port'")
+    with told(name):
+        import chromadb
+        from chromadb.config import Settings
+
+        client = chromadb.HttpClient(
+            host=host,
+            port=port,
+            ssl=spec.options.get("ssl") is True,
+            settings=Settings(anonymized_telemetry=False),
+        )
+    return ChromaStore(name, client, f"{host}:{port}", None)
