@@ -234,7 +234,8 @@ class Runs:
         self._prune(plan, stores)
         state = self.state_of(run)
         meter = Meter(self._hands.clock, _counts(state.steps))
-        watch = Watch(plan.triggers, meter, self._hands.clock)
+        acted = [str(e.data["id"]) for e in self.journal.events(run) if e.phase is Phase.TRIGGER]
+        watch = Watch(plan.triggers, meter, self._hands.clock, acted)
         around = self._surroundings(run, token, base, stores, leases)
         execution = Execution(plan, Graph.PLAN, around, state.steps, {}, watch, meter)
         execution.run()
@@ -292,9 +293,7 @@ class Runs:
         state = self.state_of(run)
         assert state.rollback_digest is not None
         graph = self.journal.graph(state.rollback_digest)
-        path = emit_graph(
-            graph, run_folder(self._state, run), "rollback", self._hands.observer.told
-        )
+        path = emit_graph(graph, run_folder(self._state, run), "rollback", self._hands.observer.told)
         self._hands.observer.told(f"the rollback graph is in {path}")
         around = self._surroundings(run, token, base, stores, leases)
         meter = Meter(self._hands.clock, {})

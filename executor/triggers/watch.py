@@ -7,7 +7,7 @@ import resource
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,12 +101,18 @@ class Meter:
 
 
 class Watch:
-    """All triggers of a plan with their states."""
+    """All triggers of a plan with their states. Those named in ``acted`` have done so in this run already,
+    and do not act twice: a person who goes on after a pause has decided."""
 
-    def __init__(self, triggers: Sequence[Trigger], meter: Meter, clock: Clock) -> None:
+    def __init__(
+        self, triggers: Sequence[Trigger], meter: Meter, clock: Clock, acted: Collection[str] = ()
+    ) -> None:
         self._meter, self._clock = meter, clock
         self._triggers: list[tuple[Trigger, Condition]] = [(t, parse(t.condition)) for t in triggers]
-        self._states = {trigger.id: TriggerState() for trigger in triggers}
+        self._states = {
+            trigger.id: TriggerState(status=TriggerStatus.ACTED if trigger.id in acted else TriggerStatus.OK)
+            for trigger in triggers
+        }
         self._last = clock.monotonic()
 
     def tick(self) -> list[Fired]:

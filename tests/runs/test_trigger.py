@@ -91,3 +91,7 @@ def test_a_strategy_trigger_pauses(project: Project, client: Client) -> None:
     assert done.code == 9, done.err
     assert done.report["status"] == "paused"
     assert done.report["trigger"]["id"] == "many"
+    resumed = project.call("resume", done.report["run"], "--json")
+    assert resumed.code == 0, resumed.err
+    row = resumed.step("copy")
+    assert row["read"] == row["written"] + row["dead"] == 20_000
