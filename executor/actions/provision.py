@@ -9,7 +9,7 @@ from enum import StrEnum
 from compiler.model.plan import Json, JsonObject, Step, Verdict
 from executor.actions import params
 from executor.actions.indexes import Index, existing_index, index_difference, name_of, option_differences
-from executor.contract import Context, Outcome, StepFailed
+from executor.contract import Context, Outcome, StepFailed, StoreRefused
 from executor.stores.port import CollectionFacts, RecordStore, VectorStore
 
 
@@ -131,12 +131,15 @@ def _check(wanted: Wanted, context: Context) -> None:
     if not facts.exists:
         return
     if isinstance(store, VectorStore):
-        store.check(
-            wanted.place.collection,
-            metric=wanted.metric or "cosine",
-            dimension=wanted.dimension,
-            embedding=_fingerprint(wanted, context),
-        )
+        try:
+            store.check(
+                wanted.place.collection,
+                metric=wanted.metric or "cosine",
+                dimension=wanted.dimension,
+                embedding=_fingerprint(wanted, context),
+            )
+        except StoreRefused as error:
+            raise StepFailed(error.message, hint=error.hint, verdict=Verdict.ABSENT) from error
         return
     for difference in option_differences(wanted.options, facts.options):
         raise _refused(wanted.place, difference)
@@ -149,12 +152,23 @@ def _check(wanted: Wanted, context: Context) -> None:
 
 def _looks(wanted: Wanted, context: Context) -> list[Look]:
     """How the collection and each of its indexes stand."""
-    facts = _store(context, wanted.place).facts(wanted.place.collection)
+    store = _store(context, wanted.place)
+    facts = store.facts(wanted.place.collection)
     if not facts.exists:
         return [Look.MISSING]
+    if isinstance(store, VectorStore):
+        return [Look.FITS if _fits(wanted, context) else Look.DIFFERS]
     if option_differences(wanted.options, facts.options):
         return [Look.DIFFERS]
     return [Look.FITS, *(_index_look(index, facts) for index in wanted.indexes)]
+
+
+def _fits(wanted: Wanted, context: Context) -> bool:
+    try:
+        _check(wanted, context)
+    except StepFailed:
+        return False
+    return True
 
 
 def _index_look(index: Index, facts: CollectionFacts) -> Look:

@@ -21,6 +21,10 @@ from executor.transform.paths import Document
 from executor.transform.rejection import Rejected
 
 
+# Documents that are Python values at a time: as many as the processor's cache holds.
+_AT_ONCE = 100
+
+
 class Mode(StrEnum):
     """What a batch becomes: documents as the transform leaves them, unified records with vectors, or
     the vectors alone."""
@@ -101,7 +105,12 @@ class CompiledBatch:
         """Transform a batch of raw BSON documents. Rejects documents one by one; raises nothing of its
         own."""
         columns = _Columns()
-        for at, decoded in enumerate(decode_all(docs)):
+        for start in range(0, len(docs), _AT_ONCE):
+            self._transform(start, docs[start : start + _AT_ONCE], columns)
+        return columns.result(len(docs))
+
+    def _transform(self, start: int, docs: Sequence[bytes], columns: _Columns) -> None:
+        for at, decoded in enumerate(decode_all(docs), start):
             if isinstance(decoded, Rejected):
                 columns.dead.append(Dead(at, "decode", decoded.reason))
                 continue
@@ -123,7 +132,6 @@ class CompiledBatch:
                 columns.places.append(at)
             except Rejected as rejected:
                 columns.dead.append(Dead(at, stage, rejected.reason))
-        return columns.result(len(docs))
 
 
 class _Columns:

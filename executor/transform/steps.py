@@ -31,19 +31,29 @@ def rename(body: object, base: Path) -> Stage:  # noqa: ARG001
     """``{from: to}``. A path that is missing is passed over; one that would overwrite another field
     is Rejected (drop that field first). All are taken before any is put, so that two can be swapped."""
     names = {old: str(new) for old, new in _mapping(body).items()}
-    pairs = [(old, new, taker(old), getter(new), setter(new)) for old, new in names.items()]
+    takes = [taker(old) for old in names]
+    moves = [_mover(old, new) for old, new in names.items()]
 
     def stage(document: Document) -> Document:
-        taken = [(old, new, take(document), look, put) for old, new, take, look, put in pairs]
-        for old, new, value, look, put in taken:
-            if value is MISSING:
-                continue
-            if look(document) not in (MISSING, None):
-                raise Rejected(f"rename: '{old}' cannot become '{new}', which is there already")
-            put(document, value)
+        values = [take(document) for take in takes]
+        for value, move in zip(values, moves, strict=True):
+            if value is not MISSING:
+                move(document, value)
         return document
 
     return stage
+
+
+def _mover(old: str, new: str) -> Callable[[Document, object], None]:
+    look, put = getter(new), setter(new)
+
+    def move(document: Document, value: object) -> None:
+        there = look(document)
+        if there is not MISSING and there is not None:
+            raise Rejected(f"rename: '{old}' cannot become '{new}', which is there already")
+        put(document, value)
+
+    return move
 
 
 def cast(body: object, base: Path) -> Stage:  # noqa: ARG001

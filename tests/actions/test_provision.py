@@ -72,7 +72,7 @@ def test_creates_what_is_missing(here: Context, database: Database, step: MakeSt
     database.notes.insert_one({"_id": 1})
     it = step("provision", wanted(indexes=INDEXES[:2]))
     assert provision(it, here) == ["db.notes/slug_1"]
-    assert set(database.notes.index_information()) == {"_id_", "by-type", "mine", "slug_1"}
+    assert set(database.notes.index_information()) == {"_id_", "by-type", "mine_1", "slug_1"}
     assert database.notes.count_documents({}) == 1
 
 
@@ -218,3 +218,40 @@ def test_order_of_keys_must_be_known(here: Context, step: MakeStep) -> None:
     for keys in ({"b": 1, "a": 1}, [["a"]], "a", None):
         with pytest.raises(StepFailed, match="must be pairs of field and direction"):
             provision(step("provision", wanted(indexes=[{"keys": keys}])), here)
+
+
+def vectors(**entry: object) -> dict[str, object]:
+    target = {"store": "vectors", "collection": "content"}
+    return {"collections": [{"target": target, "metric": "l2", "dimension": 4, **entry}]}
+
+
+def test_vector_collection(here: Context, stores: OpenStores, step: MakeStep) -> None:
+    """A vector collection is created with its metric, found again, and dropped again."""
+    runner, it = ProvisionRunner(), step("provision", vectors())
+    prepared = runner.prepare(it, here)
+    assert runner.probe(it, here, prepared) is Verdict.ABSENT
+    assert runner.run(it, here, prepared).result["created"] == ["vectors.content"]
+    facts = stores.open("vectors").facts("content")
+    assert (facts.metric, facts.dimension) == ("l2", 4)
+    assert runner.run(it, here, prepared).result["created"] == []
+    assert runner.probe(it, here, prepared) is Verdict.APPLIED
+    assert runner.undo(it, here, prepared).result == {"dropped": ["vectors.content"]}
+    assert not stores.open("vectors").exists("content")
+
+
+def test_vector_collection_of_another_metric(here: Context, step: MakeStep) -> None:
+    """A metric cannot change: the collection that has another one is refused, with both named."""
+    provision(step("provision", vectors()), here)
+    it = step("provision", vectors(metric="cosine"))
+    with pytest.raises(StepFailed, match="has the metric 'l2', the plan wants 'cosine'") as caught:
+        provision(it, here)
+    assert caught.value.verdict is Verdict.ABSENT
+    assert ProvisionRunner().probe(it, here, {}) is Verdict.UNKNOWN
+
+
+def test_vector_collection_keeps_its_embedding(here: Context, stores: OpenStores, step: MakeStep) -> None:
+    """Which embedding a collection is for is kept with it, and another one is refused."""
+    provision(step("provision", vectors(embedding={"provider": "source", "field": "v"})), here)
+    assert stores.open("vectors").facts("content").embedding == "source/v-4"
+    with pytest.raises(StepFailed, match="embedding"):
+        provision(step("provision", vectors(embedding={"provider": "source", "field": "w"})), here)

@@ -14,30 +14,17 @@ from compiler.model.plan import JsonObject, StoreSpec
 from executor.contract import StoreRefused, UndoLog
 from executor.lease import LeaseHome
 from executor.stores.chromadb.folder import close_folder, open_folder
-from executor.stores.chromadb.metadata import metadata_fault, text_fault
 from executor.stores.chromadb.telling import NotThere, told
-from executor.stores.port import (
-    Capabilities,
-    CollectionFacts,
-    Metadata,
-    Refusal,
-    Refused,
-    Secrets,
-    VectorRecords,
-)
+from executor.stores.chromadb.writing import Writer, metric_of, rows_of
+from executor.stores.port import Capabilities, CollectionFacts, Refusal, Secrets, VectorRecords
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
 
-    from executor.stores.port import Vectors
-
 METRICS = ("cosine", "l2", "ip")
 EMBEDDING, DIMENSION = "fordway:embedding", "fordway:dimension"
 """What Fordway writes into the metadata of a collection that it creates."""
-_LENGTHS = (1e-18, 1e18)
-"""Outside of these, the square of a vector's length is no float32 and cosine loses the vector."""
-_SAME = 1e-5  # relative; what normalising and back costs a float32
 
 
 class ChromaStore:
@@ -116,7 +103,7 @@ class ChromaStore:
             exists=True,
             count=count,
             options={"metadata": cast(JsonObject, metadata)} if metadata else {},
-            metric=_metric(found),
+            metric=metric_of(found),
             dimension=dimension,
             embedding=str(embedding) if embedding is not None else None,
         )
@@ -213,115 +200,26 @@ class ChromaStore:
             yield self._get(found, ids[at : at + size], True, True)
 
     def add(self, collection: str, records: VectorRecords) -> list[Refusal]:
-        found = self._collection(collection)
-        self._check_dimension(found, collection, records)
-        faults = self._faults(records, _metric(found))
-        good = [at for at in range(len(records.ids)) if at not in faults]
-        refused = [Refusal(index=at, kind=Refused.INVALID, reason=why) for at, why in faults.items()]
+        writer = self._writer(collection, records)
         with self._writing:
-            for start in range(0, len(good), self._max_batch):
-                refused.extend(self._add(found, good[start : start + self._max_batch], records))
-        return sorted(refused, key=lambda refusal: refusal.index)
-
-    def _check_dimension(self, found: Collection, collection: str, records: VectorRecords) -> None:
-        if not len(records.ids):
-            return
-        with told(self.name):
-            there = self._dimension(found, 1)
-        given = _rows(records).shape[1]
-        if there is not None and there != given:
-            raise StoreRefused(
-                self.name, f"collection '{collection}' has vectors of dimension {there}, not {given}"
-            )
-
-    def _faults(self, records: VectorRecords, metric: str | None) -> dict[int, str]:
-        """The records that ChromaDB would refuse, or worse, change."""
-        faults: dict[int, str] = {}
-        rows = _rows(records)
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-        for at in np.flatnonzero(~np.isfinite(lengths)):
-            faults[int(at)] = "the vector holds NaN or infinity"
-        if metric == "cosine":
-            low, high = _LENGTHS
-            for at in np.flatnonzero((lengths != 0) & ((lengths < low) | (lengths > high))):
-                faults.setdefault(int(at), f"the vector's length {lengths[at]:.3g} cannot be normalised")
-        for at, record_id in enumerate(records.ids):
-            document = records.documents[at] if records.documents is not None else None
-            fault = (
-                ("the id is empty" if not record_id else text_fault(record_id) and "the id is not UTF-8")
-                or (metadata_fault(records.metadatas[at]) if records.metadatas else "")
-                or (document is not None and text_fault(document) and "the document is not UTF-8")
-            )
-            if fault:
-                faults.setdefault(at, fault)
-        return faults
-
-    def _add(self, found: Collection, places: Sequence[int], records: VectorRecords) -> list[Refusal]:
-        """Add some records; a refused batch is halved down to the record at fault."""
-        try:
-            with told(self.name):
-                found.add(
-                    ids=[records.ids[at] for at in places],
-                    embeddings=_rows(records)[list(places)],
-                    metadatas=_some(records.metadatas, places),
-                    documents=_some(records.documents, places),
-                )
-        except NotThere:
-            raise
-        except StoreRefused as error:
-            if len(places) == 1:
-                return [Refusal(index=places[0], kind=Refused.INVALID, reason=str(error.__cause__)[:300])]
-            half = len(places) // 2
-            return [
-                *self._add(found, places[:half], records),
-                *self._add(found, places[half:], records),
-            ]
-        return []
+            return writer.add()
 
     def replace(self, collection: str, records: VectorRecords, before: VectorRecords) -> list[Refusal]:
-        """Where only metadata differs it is updated, key by key; else the record is deleted and added,
-        which takes a third of the time of an upsert and leaves nothing of the old one. A crash in between
-        leaves it missing."""
-        found = self._collection(collection)
-        self._check_dimension(found, collection, records)
-        faults = self._faults(records, _metric(found))
-        old = {record_id: at for at, record_id in enumerate(before.ids)}
-        light, heavy = [], []
-        for at, record_id in enumerate(records.ids):
-            if at in faults:
-                continue
-            same = record_id in old and _same_but_metadata(records, at, before, old[record_id])
-            (light if same else heavy).append(at)
-        refused = [Refusal(index=at, kind=Refused.INVALID, reason=why) for at, why in faults.items()]
+        writer = self._writer(collection, records)
         with self._writing:
-            for start in range(0, len(light), self._max_batch):
-                self._update(found, light[start : start + self._max_batch], records, before, old)
-            for start in range(0, len(heavy), self._max_batch):
-                places = heavy[start : start + self._max_batch]
-                with told(self.name):
-                    found.delete(ids=[records.ids[at] for at in places])
-                refused.extend(self._add(found, places, records))
-        return sorted(refused, key=lambda refusal: refusal.index)
+            return writer.replace(before)
 
-    def _update(
-        self,
-        found: Collection,
-        places: Sequence[int],
-        records: VectorRecords,
-        before: VectorRecords,
-        old: Mapping[str, int],
-    ) -> None:
-        ids = [records.ids[at] for at in places]
-        changes: list[dict[str, object]] = []
-        for at in places:
-            new: Metadata = (records.metadatas[at] if records.metadatas else None) or {}
-            gone: Metadata = (before.metadatas[old[records.ids[at]]] if before.metadatas else None) or {}
-            # A key that is not named would stay.
-            changes.append({**dict.fromkeys(gone.keys() - new.keys()), **new})
-        changed = [at for at, change in enumerate(changes) if change]
-        if changed:
+    def _writer(self, collection: str, records: VectorRecords) -> Writer:
+        found = self._collection(collection)
+        if len(records.ids):
             with told(self.name):
-                found.update(ids=[ids[at] for at in changed], metadatas=[changes[at] for at in changed])
+                there = self._dimension(found, 1)
+            given = rows_of(records).shape[1]
+            if there is not None and there != given:
+                raise StoreRefused(
+                    self.name, f"collection '{collection}' has vectors of dimension {there}, not {given}"
+                )
+        return Writer(self.name, found, records, metric=metric_of(found), at_once=self._max_batch)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         try:
@@ -347,39 +245,6 @@ class ChromaStore:
 
     def lease_target(self, collection: str) -> str:
         return f"{self._place}/{collection}"
-
-
-def _metric(found: Collection) -> str | None:
-    configuration = found.configuration_json
-    for kind in ("hnsw", "spann"):
-        space = (configuration.get(kind) or {}).get("space")
-        if space is not None:
-            return str(space)
-    return None
-
-
-def _rows(records: VectorRecords) -> Vectors:
-    if records.vectors is None or len(records.vectors) != len(records.ids):
-        raise ValueError("every record needs a vector")
-    return records.vectors
-
-
-def _some(column: Sequence[object] | None, places: Sequence[int]) -> list[object] | None:
-    """Some of a column; None if there is nothing in it. ChromaDB refuses an empty mapping."""
-    if not column:
-        return None
-    some = [column[at] or None if isinstance(column[at], dict) else column[at] for at in places]
-    return some if any(item is not None for item in some) else None
-
-
-def _same_but_metadata(records: VectorRecords, at: int, before: VectorRecords, there: int) -> bool:
-    if before.vectors is None or before.documents is None:
-        return False
-    document = records.documents[at] if records.documents is not None else None
-    new, old = _rows(records)[at], before.vectors[there]
-    return document == before.documents[there] and bool(
-        np.allclose(new, old, rtol=_SAME, atol=_SAME * float(np.linalg.norm(old)))
-    )
 
 
 def _joined(parts: Sequence[VectorRecords], vectors: bool, documents: bool) -> VectorRecords:

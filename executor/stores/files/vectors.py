@@ -13,10 +13,10 @@ from executor.stores.port import VectorRecords
 
 
 def lines_of(records: VectorRecords) -> bytes:
-    """One line a record."""
+    """One line a record, by sorted id, whatever order they come in."""
     vectors = None if records.vectors is None else records.vectors.astype("<f4", copy=False)
     lines: list[str] = []
-    for index, record_id in enumerate(records.ids):
+    for index, record_id in sorted(enumerate(records.ids), key=lambda pair: pair[1]):
         line: dict[str, object] = {"id": record_id}
         if vectors is not None:
             line["vector"] = base64.b64encode(vectors[index].tobytes()).decode("ascii")

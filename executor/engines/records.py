@@ -1,0 +1,220 @@
+"""The records' side of a target: look, write down, write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from executor.engines.looking import Existing, Look
+from executor.engines.manifest import (
+    HASH,
+    KeysEntry,
+    Manifests,
+    RangeEntry,
+    hash_of,
+    key_entries,
+    split,
+)
+from executor.stores.bson_key import identity, key_of
+from executor.stores.port import Changes, KeyRange, RecordStore, Refused
+
+_ROUNDS = 4
+"""How often a record that changes under our hands is looked at again."""
+_REVISED = 500
+"""Records a transaction; MongoDB recommends at most 1,000."""
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """Target records of one batch by place (their index in the batch), and what is known of them.
+
+    ``own`` are hashes that this step has announced for them before: found again, they are its own work.
+    """
+
+    sequence: int
+    upto: bytes
+    records: Mapping[int, bytes]
+    hashes: Mapping[int, bytes]
+    own: Collection[bytes] = ()
+    look: Look | None = None
+    before: dict[int, bytes] = field(default_factory=dict)
+    announced: list[tuple[int, list[int]]] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, sequence: int, upto: bytes, records: Sequence[bytes], hashes: bytes, places: Iterable[int]
+    ) -> RecordBatch:
+        """A batch of some of ``records``; ``hashes`` are packed, one a record."""
+        table = split(hashes, HASH)
+        chosen = list(places)
+        return cls(
+            sequence,
+            upto,
+            {place: records[place] for place in chosen},
+            {place: table[place] for place in chosen},
+        )
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of a batch: places that were written (now or before an interruption), places whose
+    record was there already, and places that the store refused, with the reason."""
+
+    written: set[int] = field(default_factory=set)
+    unchanged: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class RecordSide:
+    """Writes batches of one step into one collection. Safe from several threads, a batch each."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        collection: str,
+        manifests: Manifests,
+        *,
+        existing: Existing,
+        ranges: bool,
+    ) -> None:
+        """``ranges``: a fresh batch comes in the order of the target's keys, so that its manifest needs
+        no key but the first and the last."""
+        self.store, self.collection, self.manifests = store, collection, manifests
+        self._existing, self._ranges = existing, ranges
+
+    def look(self, batch: RecordBatch, places: Iterable[int] | None = None) -> Look:
+        """Compare with what the target holds."""
+        chosen = list(batch.records if places is None else places)
+        keys = {place: key_of(batch.records[place]) for place in chosen}
+        found = {
+            identity(key_of(record)): record
+            for record in self.store.fetch(self.collection, list(keys.values()))
+        }
+        look = Look()
+        for place in chosen:
+            there = found.get(identity(keys[place]))
+            if there is None:
+                look.new.append(place)
+            elif there == batch.records[place]:
+                ours = batch.hashes[place] in batch.own
+                (look.ours if ours else look.equal).append(place)
+            else:
+                look.differs(place, self._existing)
+                if self._existing is Existing.REPLACE:
+                    batch.before[place] = there
+        return look
+
+    def announce(self, batch: RecordBatch) -> None:
+        """Write the manifest of what is about to be done, durably; nothing if nothing is to be done."""
+        if batch.look is None and self._ranges and batch.records:
+            places = list(batch.records)
+            bounds = KeyRange(first=key_of(batch.records[places[0]]), last=key_of(batch.records[places[-1]]))
+            hashes = b"".join(batch.hashes.values())
+            entry = RangeEntry(sequence=batch.sequence, upto=batch.upto, bounds=bounds, hashes=hashes)
+            batch.announced.append((self.manifests.put(entry), places))
+            return
+        todo = list(batch.records) if batch.look is None else batch.look.todo
+        self._announce_keys(batch, todo)
+
+    def _announce_keys(self, batch: RecordBatch, places: Sequence[int]) -> None:
+        for entry, group in self._entries(batch, places):
+            batch.announced.append((self.manifests.put(entry), group))
+
+    def _entries(self, batch: RecordBatch, places: Sequence[int]) -> list[tuple[KeysEntry, list[int]]]:
+        keys = {place: key_of(batch.records[place]) for place in places}
+        return list(key_entries(batch.sequence, batch.upto, places, keys, batch.hashes, batch.before))
+
+    def write(self, batch: RecordBatch) -> Written:
+        """Do what was announced. Raises StoreUnavailable if it is not known how far it came; then the
+        batch is to be looked at again, with its own hashes."""
+        done = Written()
+        look = batch.look
+        if look is None:
+            look = Look(new=list(batch.records))
+        done.written.update(look.ours)
+        for _ in range(_ROUNDS):
+            again = self._insert(batch, look.new, done) + self._replace(batch, look.changed, done)
+            done.unchanged.update(look.equal, look.kept)
+            done.refused.update(look.refused)
+            if not again:
+                return done
+            look = self._look_again(batch, again)
+            done.written.update(look.ours)
+        for place in look.todo:
+            done.refused[place] = "somebody else keeps writing a record with this id"
+        return done
+
+    def _insert(self, batch: RecordBatch, places: Sequence[int], done: Written) -> list[int]:
+        """Returns the places whose id somebody else took in between."""
+        if not places:
+            return []
+        refusals = self.store.insert(self.collection, [batch.records[place] for place in places])
+        refused = {places[refusal.index]: refusal for refusal in refusals}
+        done.written.update(place for place in places if place not in refused)
+        again = [place for place, item in refused.items() if item.kind is Refused.DUPLICATE_ID]
+        done.refused.update(
+            {
+                place: f"{item.kind}: {item.reason}"
+                for place, item in refused.items()
+                if item.kind is not Refused.DUPLICATE_ID
+            }
+        )
+        return again
+
+    def _replace(self, batch: RecordBatch, places: Sequence[int], done: Written) -> list[int]:
+        again: list[int] = []
+        for start in range(0, len(places), _REVISED):
+            again.extend(self._revise(batch, places[start : start + _REVISED], done))
+        return again
+
+    def _revise(self, batch: RecordBatch, places: Sequence[int], done: Written) -> list[int]:
+        """Replace the before-images, and only those. Returns the places where something else was."""
+        keys = {place: key_of(batch.records[place]) for place in places}
+        by_id = {identity(key): place for place, key in keys.items()}
+        ready: list[int] = []
+
+        def decide(found: list[bytes]) -> Changes:
+            ready.clear()
+            for record in found:
+                place = by_id.get(identity(key_of(record)))
+                if place is not None and record == batch.before[place]:
+                    ready.append(place)
+            return Changes(replace=[batch.records[place] for place in ready])
+
+        refusals = self.store.revise(self.collection, list(keys.values()), decide)
+        refused = {ready[item.index]: f"{item.kind}: {item.reason}" for item in refusals}
+        done.refused.update(refused)
+        done.written.update(place for place in ready if place not in refused)
+        return [place for place in places if place not in set(ready)]
+
+    def _look_again(self, batch: RecordBatch, places: Sequence[int]) -> Look:
+        """Look at what is there instead of what we had seen, and correct the manifest before anything else:
+        what is somebody else's must not be taken for ours when the step is taken back."""
+        for place in places:
+            batch.before.pop(place, None)
+        look = self.look(batch, places)
+        gone = set(places)
+        announced, batch.announced = batch.announced, []
+        for number, group in announced:
+            left = [place for place in group if place not in gone]
+            if len(left) == len(group):
+                batch.announced.append((number, group))
+            else:
+                self._rewrite(batch, number, left)
+        self._announce_keys(batch, look.todo)
+        return look
+
+    def _rewrite(self, batch: RecordBatch, number: int, places: Sequence[int]) -> None:
+        """Put an entry of fewer places in the place of one; what it cannot hold gets entries of its own
+        before that, so that none is without one."""
+        nothing = KeysEntry(sequence=batch.sequence, upto=batch.upto, keys=(), hashes=b"")
+        first, *rest = self._entries(batch, places) or [(nothing, [])]
+        for entry, group in rest:
+            batch.announced.append((self.manifests.put(entry), group))
+        self.manifests.rewrite(number, first[0])
+        batch.announced.append((number, first[1]))
+
+
+def hashes_of(records: Sequence[bytes]) -> bytes:
+    """The records' hashes, packed."""
+    return b"".join(map(hash_of, records))
