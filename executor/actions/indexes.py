@@ -49,7 +49,7 @@ class Index:
 
     @classmethod
     def of(cls, value: JsonObject) -> Index:
-        keys = _keys(value)
+        keys = keys_of(value)
         given = value.get("name")
         name = given if isinstance(given, str) else "_".join(f"{field}_{way}" for field, way in keys)
         options = {key: item for key, item in value.items() if key not in ("keys", "name", "background")}
@@ -87,14 +87,14 @@ def existing_index(index: Index, facts: CollectionFacts) -> JsonObject | None:
 
 
 def _equal(index: Index, existing: JsonObject, facts: CollectionFacts) -> bool:
-    return _keys(existing) in (index.keys, index.kept) and not _different_options(index, existing, facts)
+    return keys_of(existing) in (index.keys, index.kept) and not _different_options(index, existing, facts)
 
 
 def index_difference(index: Index, facts: CollectionFacts) -> str | None:
     """How an existing index of the same name, or an equal one of another name, is not the wanted one."""
     for item in facts.indexes:
         if name_of(item) == index.name:
-            if (keys := _keys(item)) not in (index.keys, index.kept):
+            if (keys := keys_of(item)) not in (index.keys, index.kept):
                 return f"its index '{index.name}' has the keys {_shown(keys)}, not {_shown(index.keys)}"
             for option, wanted in _different_options(index, item, facts):
                 return (
@@ -161,7 +161,7 @@ def _plain(value: Json) -> object:
         return value
 
 
-def _keys(value: JsonObject) -> Keys:
+def keys_of(value: JsonObject) -> Keys:
     """An index's keys: pairs, since a mapping loses its order in canonical JSON."""
     keys = value.get("keys")
     pairs = list(keys.items()) if isinstance(keys, Mapping) and len(keys) == 1 else keys

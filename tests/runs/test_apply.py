@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from typing import Any
 
@@ -223,8 +224,15 @@ phases:
         action: {bulk: {source: old.source, targets: [old.target]}}
       - id: wait
         prerequisites: [copy]
-        action: {command: {run: [sleep, "@SECONDS@"], undo: ["true"], safeWhenAbsent: true, probe: ["false"]}}
+        action: {command: {run: [sleep, "@SECONDS@"], undo: ["true"], safeWhenAbsent: true, probe: ["true"]}}
 """
+
+
+def stop_now(child: subprocess.Popen[str]) -> None:
+    """Ask twice, with time between: two signals that wait together are one."""
+    os.kill(child.pid, signal.SIGTERM)
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
 
 
 def test_two_at_once(project: Project, client: Client) -> None:
@@ -239,22 +247,21 @@ def test_two_at_once(project: Project, client: Client) -> None:
     second = project.call("apply", "other/plan.yaml", "--yes", "--json", "--state", "other/.plan")
     assert second.code == 5, second.err
     assert f"pid {first.pid}" in second.err
-    first.send_signal(signal.SIGINT)
-    first.send_signal(signal.SIGINT)
+    stop_now(first)
     first.communicate(timeout=60)
 
 
 def test_interrupt_and_resume(project: Project, client: Client) -> None:
-    """Ctrl-C pauses at a safe place with exit 9; the same run goes on and ends."""
+    """Asked twice, a run stops now with exit 9; its command, in doubt, is probed and found applied when the
+    same run goes on."""
     fill(client, project.database, 10)
-    project.write("plan.yaml", SLOW.replace("@NAME@", "one").replace("@SECONDS@", "4"))
+    project.write("plan.yaml", SLOW.replace("@NAME@", "one").replace("@SECONDS@", "30"))
     child = project.start("apply", "plan.yaml", "--yes", "--json")
     deadline = time.monotonic() + 60
     while client[project.database].target.count_documents({}) < 10 and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1)
-    os.kill(child.pid, signal.SIGTERM)
-    os.kill(child.pid, signal.SIGTERM)
+    stop_now(child)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 9, err
     report = json.loads(out)

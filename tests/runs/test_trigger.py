@@ -58,7 +58,7 @@ def test_a_threshold_holds_to_the_last_record(project: Project, client: Client) 
     project.write("plan.yaml", PLAN.replace("@STRATEGY@", "triggers: []").replace("@THRESHOLD@", "1"))
     done = project.apply()
     assert done.code == 6, done.err
-    assert "threshold" in done.report["reason"]
+    assert "too many dead letters" in done.report["reason"]
 
 
 def test_dead_letters_below_the_threshold_are_kept(project: Project, client: Client) -> None:

@@ -20,6 +20,7 @@ from typing import BinaryIO, NoReturn, Protocol, cast
 from compiler.model.plan import Verdict
 from executor.contract import StepFailed
 from executor.stores.files.elements import with_id_first, with_object_id
+from executor.stores.files.vectors import record_of_line
 from executor.stores.port import RecordBatch
 
 MAX_RECORD = 16 * 1024 * 1024 + 16 * 1024
@@ -58,29 +59,38 @@ class FileSource:
 
     A record without ``_id`` gets an ObjectId made of its content and its place in the file: the same
     one whenever the file is read. ``trusted``: the records were checked when they were written.
+    ``keyed`` and ``unique`` are what is known of the file's order (see Source). ``vectors``: its lines are
+    records of a vector collection (see :mod:`executor.stores.files.vectors`).
     Raises StepFailed; with the verdict ABSENT if the file cannot be read at all.
     """
 
-    keyed = False
-    unique = False
-
     def __init__(
-        self, path: Path, *, batch_records: int = 1000, batch_bytes: int = 3_000_000, trusted: bool = False
+        self,
+        path: Path,
+        *,
+        batch_records: int = 1000,
+        batch_bytes: int = 3_000_000,
+        trusted: bool = False,
+        keyed: bool = False,
+        unique: bool = False,
+        vectors: bool = False,
     ) -> None:
         self.path = path
+        self.keyed = keyed
+        self.unique = unique
         self._batch_records = batch_records
         self._batch_bytes = batch_bytes
         self._trusted = trusted
         name = path.name.removesuffix(".gz")
         self._compressed = name != path.name
-        if name.endswith(".bson"):
-            self._format: type[_Format] = BsonFormat
-        elif name.endswith(".jsonl"):
-            self._format = JsonFormat
+        if name.endswith(".jsonl"):
+            self._format: type[_Format] = VectorFormat if vectors else JsonFormat
+        elif name.endswith(".bson") and not vectors:
+            self._format = BsonFormat
         else:
             raise StepFailed(
                 f"{path.name} has no format that is known here",
-                hint=f"the suffix says it: {', '.join(SUFFIXES)}",
+                hint=f"the suffix says it: {', '.join(SUFFIXES[2:] if vectors else SUFFIXES)}",
                 verdict=Verdict.ABSENT,
             )
 
@@ -89,6 +99,8 @@ class FileSource:
         size = self._size()
         start = Position(0, 0, size) if after is None else self._known(Position.from_bytes(after), size)
         end = None if until is None else self._known(Position.from_bytes(until), size).record
+        if end is not None and start.record >= end:
+            return
         records: list[bytes] = []
         position, held = start, 0
         with _Opened(self.path, self._compressed, start) as file:
@@ -281,12 +293,22 @@ class JsonFormat:
 
     def _parsed(self, line: bytes) -> bytes:
         try:
-            return _identified(bson_of_line(line), self._record)
+            return self._record_of(line)
         except ValueError as error:
             self._broken(str(error))
 
+    def _record_of(self, line: bytes) -> bytes:
+        return _identified(bson_of_line(line), self._record)
+
     def _broken(self, what: str) -> NoReturn:
         self._file.broken(self._record + 1, self._byte, what)
+
+
+class VectorFormat(JsonFormat):
+    """One record of a vector collection a line."""
+
+    def _record_of(self, line: bytes) -> bytes:
+        return record_of_line(line)
 
 
 def _identified(record: bytes, number: int) -> bytes:
