@@ -242,7 +242,8 @@ class Execution:
             return self._record(
                 step, Phase.OUTCOME, {"status": "done", "result": {"probed": verdict.value}}, attempt
             )
-        if verdict is Verdict.UNKNOWN and not step.idempotent:
+        # A step that failed has an outcome: whoever resumes the run wants it run again.
+        if verdict is Verdict.UNKNOWN and not step.idempotent and state.status is not StepStatus.FAILED:
             raise StepFailed(
                 f"step '{step.id}' is in doubt: it was begun, and whether it took effect cannot be found out",
                 hint="look at what it does; 'idempotent: true' or a probe would let Fordway go on by itself",

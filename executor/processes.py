@@ -255,10 +255,10 @@ def run_process(
     """Run ``command`` to its end and tell how it ended.
 
     The output is added to the file ``log``, ``log_limit`` bytes of it. ``timeout`` and ``grace`` (between
-    SIGTERM and SIGKILL) are in seconds. ``proceed`` is called every
-    :data:`POLL` seconds; what it raises ends the child (at once if the lease is lost) and is raised
-    again. A child that ends well may leave processes in the background; one that does not may not.
-    Raises StepFailed with the verdict ABSENT if the child could not be started.
+    SIGTERM and SIGKILL) are in seconds. ``proceed`` is called every :data:`POLL` seconds; what it raises
+    ends the child (at once if the lease is lost) and is raised again, but for StepFailed, by which it says
+    that the time is over. A child that ends well may leave processes in the background; one that does not
+    may not. Raises StepFailed with the verdict ABSENT if the child could not be started.
     """
     out = _open_log(log, command.secrets, log_limit)
     try:
@@ -358,11 +358,14 @@ class _Child:
         question = time.monotonic() + POLL
         while (status := self._process.poll()) is None:
             now = time.monotonic()
-            if now >= question:
-                proceed()
-                question = now + POLL
             if now >= deadline:
                 return None
+            if now >= question:
+                try:
+                    proceed()
+                except StepFailed:  # the step's time, which began before the child's, is over
+                    return None
+                question = now + POLL
             self._hear(max(0.0, min(question, deadline) - now))
         end = time.monotonic() + _LINGER
         while self._heard and (left := end - time.monotonic()) > 0:

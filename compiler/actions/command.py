@@ -40,7 +40,9 @@ def command(node: MappingNode, scope: Scope) -> Meaning | None:
     inverse = None
     if params["undo"] is not None:
         inverse = Inverse(
-            summary=f"run {_shown(params['undo'])}", safe_when_absent=params["safeWhenAbsent"] is True
+            summary=f"run {_shown(params['undo'])}",
+            safe_when_absent=params["safeWhenAbsent"] is True,
+            probed=params["probe"] is not None,
         )
     return Meaning(
         params=params,

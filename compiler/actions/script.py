@@ -26,7 +26,11 @@ def script(node: MappingNode, scope: Scope) -> Meaning | None:
         return None
     inverse = None
     if params["undo"] is not None:
-        inverse = Inverse(summary=f"run {params['undo']}", safe_when_absent=params["safeWhenAbsent"] is True)
+        inverse = Inverse(
+            summary=f"run {params['undo']}",
+            safe_when_absent=params["safeWhenAbsent"] is True,
+            probed=params["probe"] is not None,
+        )
     return Meaning(
         params=params, inverse=inverse, category=Category.CONFIGURATION, estimate=rule_of_thumb(30.0)
     )

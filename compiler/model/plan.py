@@ -116,11 +116,13 @@ class Inverse:
     """How a step is taken back.
 
     ``safe_when_absent``: running it where the step never had an effect changes nothing, so that no
-    probe is needed before it. ``nothing``: the step leaves nothing behind that must be taken back.
+    probe is needed before it. ``probed``: the step says how to find out whether it was applied.
+    ``nothing``: the step leaves nothing behind that must be taken back.
     """
 
     summary: str
     safe_when_absent: bool = False
+    probed: bool = False
     nothing: bool = False
 
 

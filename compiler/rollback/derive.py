@@ -1,7 +1,9 @@
 """The rollback graph of a plan whose run has come as far as its journal says.
 
 The set: every step with a journalled intent, less those proven unapplied, less those that leave nothing
-behind, less what a completed pivot made final. Its order: the plan's edges reversed over the transitive
+behind, less what a completed pivot made final. In doubt is a step without an outcome, and one that failed
+where a probe can tell what is left of it; a step that failed and has no probe is taken back like one that
+was done, since its inverse is what was written for that. Its order: the plan's edges reversed over the transitive
 closure, then the procedures' own dependencies, then their ``order`` within a category; traffic goes back
 first where no data depends on it, and the checks come last. The same state gives the same graph.
 """
@@ -33,7 +35,7 @@ from compiler.rollback.closure import ancestors, contracted, reversed_between
 from compiler.schedule import scheduled
 
 _TOUCHED = frozenset({StepStatus.INTENDED, StepStatus.FAILED, StepStatus.DONE, StepStatus.WAITING})
-_IN_DOUBT = frozenset({StepStatus.INTENDED, StepStatus.FAILED, StepStatus.WAITING})
+_IN_DOUBT = frozenset({StepStatus.INTENDED, StepStatus.WAITING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,9 @@ def touched(plan: CompiledPlan, states: Mapping[str, StepState]) -> Touched:
         if step.inverse is not None and step.inverse.nothing:
             continue
         within.add(step.id)
-        if state.status in _IN_DOUBT and state.verdict is not Verdict.APPLIED:
+        probed = step.inverse is not None and step.inverse.probed
+        unsure = state.status in _IN_DOUBT or (state.status is StepStatus.FAILED and probed)
+        if unsure and state.verdict is not Verdict.APPLIED:
             doubtful.add(step.id)
     return Touched(steps=frozenset(within), in_doubt=frozenset(doubtful), pivots=tuple(pivots))
 

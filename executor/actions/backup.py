@@ -46,7 +46,7 @@ class BackupRunner:
         folder = _folder(step, context)
         manifest = _own_manifest(folder, step, context)
         if manifest.complete:
-            return Outcome(result=_result(folder, manifest))
+            return _outcome(folder, manifest)
         with told(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_manifest(folder, manifest)
@@ -59,7 +59,7 @@ class BackupRunner:
                 write_manifest(folder, manifest)
         manifest = replace(manifest, complete=True)
         write_manifest(folder, manifest)
-        return Outcome(result=_result(folder, manifest))
+        return _outcome(folder, manifest)
 
     def probe(self, step: Step, context: Context, prepared: JsonObject) -> Verdict:  # noqa: ARG002
         folder = _folder(step, context)
@@ -111,17 +111,13 @@ def _own_manifest(folder: Path, step: Step, context: Context) -> Manifest:
     return Manifest(format=FORMAT, run=context.run, step=step.id)
 
 
-def _result(folder: Path, manifest: Manifest) -> JsonObject:
+def _outcome(folder: Path, manifest: Manifest) -> Outcome:
     collections: list[Json] = [
         {"collection": str(entry), "exists": entry.exists, "count": entry.count, "file": entry.file}
         for entry in manifest.entries
     ]
-    return {
-        "folder": str(folder),
-        "records": sum(entry.count for entry in manifest.entries),
-        "bytes": sum(entry.bytes for entry in manifest.entries),
-        "collections": collections,
-    }
+    counts = sum((counts_of(entry) for entry in manifest.entries), Counts())
+    return Outcome(result={"folder": str(folder), "collections": collections}, counts=counts)
 
 
 def _dump(place: params.Place, folder: Path, context: Context, before: Counts) -> Entry:

@@ -71,7 +71,11 @@ class Index:
         implied: dict[str, Json] = {"weights": {**weights, **given}} if weights else {}
         if collation is not None:
             implied["collation"] = collation
-        return {**_INDEX_DEFAULTS, **implied, **{k: v for k, v in self.options.items() if k != "weights"}}
+        wanted = {**_INDEX_DEFAULTS, **implied, **{k: v for k, v in self.options.items() if k != "weights"}}
+        chosen = wanted.get("collation")
+        if isinstance(chosen, Mapping) and chosen.get("locale") == "simple":
+            wanted["collation"] = None  # how the server tells of it: not at all
+        return wanted
 
 
 def existing_index(index: Index, facts: CollectionFacts) -> JsonObject | None:

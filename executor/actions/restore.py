@@ -59,13 +59,13 @@ class RestoreRunner:
     def undo(self, step: Step, context: Context, prepared: JsonObject) -> Outcome:
         into = params.place(step.params, "into")
         store = _store(context, into)
-        target = (str(into), store, into.collection)
+        name, collection = str(into), into.collection
         return undo.undo_step(
             context,
             step.undoes or step.id,
             prepared,
-            records=target if isinstance(store, RecordStore) else None,
-            vectors=target if isinstance(store, VectorStore) else None,
+            records=(name, store, collection) if isinstance(store, RecordStore) else None,
+            vectors=(name, store, collection) if isinstance(store, VectorStore) else None,
         )
 
 
@@ -99,6 +99,10 @@ class _Restore:
     @property
     def entry(self) -> Entry | None:
         return self.origin.entry
+
+    @property
+    def entry_options(self) -> JsonObject:
+        return self.entry.options if self.entry is not None else {}
 
     def job(self, step: str) -> Job:
         """The pipeline's work. Raises StepFailed (verdict ABSENT) if the file is of the other kind."""
@@ -147,6 +151,9 @@ class _Restore:
             context.proceed()
             assert isinstance(self.store, RecordStore)
             options = {key: value for key, value in index.items() if key != "keys"}
+            if "collation" in self.entry_options:
+                # An index that has none would be given its collection's.
+                options.setdefault("collation", {"locale": "simple"})
             self.store.create_index(self.into.collection, keys_of(index), options)
             made.append(name_of(index))
         return {"indexes": made} if made else {}

@@ -10,11 +10,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import bson
 import numpy as np
 import xxhash
+from bson.codec_options import CodecOptions, DatetimeConversion
 
 from compiler.model.run import Counts
 from executor.engines.job import Job, Pending, RecordTarget, VectorTarget
+from executor.engines.looking import Existing
 from executor.engines.sketch import same, sketches
 from executor.engines.unit import key_text
 from executor.stores.bson_key import identity, key_of
@@ -22,6 +25,7 @@ from executor.stores.port import RecordBatch, VectorRecords
 from executor.transform.batch import BatchResult
 
 LISTED = 100
+_DATES: CodecOptions[dict[str, object]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _SCALE = 10_000_000
 _AHEAD = 4
 
@@ -47,7 +51,8 @@ class Sample:
 
 @dataclass(slots=True)
 class Findings:
-    """What a comparison found. ``missing``: not in the target though no dead letter explains it yet."""
+    """What a comparison found. ``expected``: records that must be in the target. ``dead``: source records
+    that cannot be there, by the transform's own verdict or by a dead letter."""
 
     read: int = 0
     compared: int = 0
@@ -94,6 +99,7 @@ class Comparison:
         self._vectors = job.vectors if vectors else None
         self._explained, self._proceed, self._progress = explained, proceed, progress
         self._settle = settle
+        self._kept = job.settings.existing is Existing.KEEP
         self.findings = Findings()
 
     def run(self) -> Findings:
@@ -139,7 +145,7 @@ class Comparison:
             places = chosen if not again else list(faults)
             faults = {}
             if self._records is not None:
-                faults.update(_record_faults(self._records, records, places))
+                faults.update(_record_faults(self._records, records, places, kept=self._kept))
             if self._vectors is not None and shaped is not None:
                 for place, fault in _vector_faults(self._vectors, shaped, places).items():
                     faults.setdefault(place, fault)
@@ -147,7 +153,7 @@ class Comparison:
                 return
         for place, (what, missing) in sorted(faults.items()):
             source = key_text(key_of(batch.records[sources[place]]))
-            if missing and self._explained(source):
+            if self._explained(source):
                 found.dead += 1
                 found.expected -= 1
                 continue
@@ -161,9 +167,10 @@ def _ids(records: Sequence[bytes], shaped: BatchResult | None) -> list[bytes]:
 
 
 def _record_faults(
-    target: RecordTarget, records: Sequence[bytes], places: Sequence[int]
+    target: RecordTarget, records: Sequence[bytes], places: Sequence[int], *, kept: bool
 ) -> dict[int, tuple[str, bool]]:
-    """Place → what is wrong with the record in the target, and whether it is missing."""
+    """Place → what is wrong with the record in the target, and whether it is missing. ``kept``: what was
+    there before was to stay, so that another record is no fault."""
     keys = {place: key_of(records[place]) for place in places}
     there = {
         identity(key_of(record)): record
@@ -174,17 +181,14 @@ def _record_faults(
         found = there.get(identity(key))
         if found is None:
             faults[place] = (f"not in {target.name}", True)
-        elif found != records[place]:
+        elif found != records[place] and not kept:
             faults[place] = (f"another record in {target.name}: {_difference(records[place], found)}", False)
     return faults
 
 
 def _difference(expected: bytes, found: bytes) -> str:
     """The first fields in which two records differ, by name."""
-    import bson
-
-    one = bson.decode(expected, bson.CodecOptions(datetime_conversion="DATETIME_AUTO"))
-    other = bson.decode(found, bson.CodecOptions(datetime_conversion="DATETIME_AUTO"))
+    one, other = bson.decode(expected, _DATES), bson.decode(found, _DATES)
     names = [name for name in {**one, **other} if one.get(name, ...) != other.get(name, ...)]
     return "fields " + ", ".join(sorted(names)[:5]) if names else "types or the order of fields"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from decimal import Decimal
 
 _LENGTH = struct.Struct("<i")
@@ -66,6 +66,17 @@ def _value_size(data: bytes, kind: int, at: int) -> int:
         middle = data.index(0, at) + 1
         return data.index(0, middle) + 1 - at
     raise ValueError(f"unknown BSON type {kind:#x}")
+
+
+def fields(record: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """The type, name and value (its bytes) of each of a document's own fields."""
+    at, end = 4, len(record) - 1
+    while at < end:
+        kind = record[at]
+        value = record.index(0, at) + 1
+        after = value + _value_size(record, kind, value)
+        yield kind, record[at + 1 : value - 1], record[value:after]
+        at = after
 
 
 def identity(key: bytes) -> Hashable:

@@ -20,7 +20,6 @@ from executor.transform.content import Metadata, Provenance, UnifiedRecord, Unif
 from executor.transform.paths import Document
 from executor.transform.rejection import Rejected
 
-
 # Documents that are Python values at a time: as many as the processor's cache holds.
 _AT_ONCE = 100
 

@@ -8,6 +8,7 @@ before a method of the same name: ``order.items`` is the field, if there is one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -111,18 +112,28 @@ def _runner(tree: nodes.Template) -> Callable[[Document], tuple[Context, Iterato
     except (SecurityError, TypeError) as error:
         raise FordwayError(_told(error)) from error
     whole = "document" in names
-    start, render = template.new_context, template.root_render_func
+    render, here = template.root_render_func, _Here()
 
     def run(document: Document) -> tuple[Context, Iterator[str]]:
         refill()
-        # Only the fields that are named: a context copies what it is given.
-        fields = {name: document[name] for name in names if name in document}
+        context = here.context
+        if context is None:
+            context = here.context = template.new_context()
+        # Used again and again: to make one costs more than most templates take to render.
+        context.parent = {**template.globals, **{name: document[name] for name in names if name in document}}
         if whole:
-            fields.setdefault("document", document)
-        context = start(fields)
+            context.parent.setdefault("document", document)
+        context.vars.clear()
+        context.exported_vars.clear()
         return context, render(context)
 
     return run
+
+
+class _Here(threading.local):
+    """A template's context in this thread."""
+
+    context: Context | None = None
 
 
 def _told(error: Exception) -> str:

@@ -191,6 +191,18 @@ def test_cancelled_run_ends_child(tmp_path: Path) -> None:
     assert gone(pid_in(tmp_path / "pid"))
 
 
+def test_time_may_be_over_for_the_run_first(tmp_path: Path) -> None:
+    """Where the run's own clock says first that the step's time is over, the child's words are not lost."""
+
+    def proceed() -> None:
+        if (tmp_path / "ready").exists():
+            raise StepFailed("took too long")
+
+    ended = run(shell("echo half-way; touch ready; sleep 600"), tmp_path, timeout=600.0, proceed=proceed)
+    assert ended.status is None
+    assert ended.tail == ("half-way",)
+
+
 def test_lost_lease_kills_at_once(tmp_path: Path) -> None:
     """Who no longer owns the run does not let its child take leave."""
 

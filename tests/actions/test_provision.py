@@ -84,8 +84,9 @@ def test_equal_index_of_another_name_serves(here: Context, database: Database, s
 
 def test_index_inherits_collation(here: Context, step: MakeStep) -> None:
     """An index of a collection with a collation is found equal the second time."""
-    entry = wanted(options={"collation": {"locale": "de"}}, indexes=[{"keys": [["name", 1]]}])
-    assert provision(step("provision", entry), here) == ["db.notes", "db.notes/name_1"]
+    simple = {"keys": [["name", "text"]], "collation": {"locale": "simple"}, "name": "words"}
+    entry = wanted(options={"collation": {"locale": "de"}}, indexes=[{"keys": [["name", 1]]}, simple])
+    assert provision(step("provision", entry), here) == ["db.notes", "db.notes/name_1", "db.notes/words"]
     assert provision(step("provision", entry), here) == []
 
 

@@ -231,6 +231,14 @@ def test_retries_end(bench: Make) -> None:
     assert made.states()["a"].error == "no 2"
 
 
+def test_a_failed_step_is_run_again_when_a_person_resumes(bench: Make) -> None:
+    """Its outcome is known, unlike that of a step that was killed."""
+    made = bench([quick("a")])
+    made.runner.acts["a"] = failing(StepFailed("no"))
+    assert made.go().failures == ["a"]
+    assert made.go().finished
+
+
 @pytest.mark.parametrize("error", [StepFailed("no"), ValueError("a fault of a function")])
 def test_a_failure_is_not_tried_again_and_starts_nothing_new(bench: Make, error: Exception) -> None:
     """What is not known to be transient stops the step at once, and what comes after never starts."""

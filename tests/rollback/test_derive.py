@@ -101,6 +101,13 @@ def test_doubt_is_probed() -> None:
     assert before(graph, "manual:b", "undo:a")
 
 
+def test_a_failed_step_is_probed_where_it_can_be() -> None:
+    """One that failed and says how to find out is probed; without a probe its inverse runs."""
+    able = Inverse(summary="run undo", probed=True)
+    assert nodes(derive(plan([step("a", able)], []), {"a": FAILED}))[0] == "probe:a"
+    assert nodes(derive(plan([step("a", PROBED)], []), {"a": FAILED})) == ["undo:a"]
+
+
 def test_a_done_step_needs_no_probe() -> None:
     """What the journal knows is not probed."""
     assert nodes(derive(plan([step("a", PROBED)], []), {"a": DONE})) == ["undo:a"]

@@ -162,10 +162,8 @@ def test_hold(project: Project, client: Client) -> None:
     assert client[project.database].target.count_documents({}) == 10
     (project.folder / "ready").write_text("")
     resumed = project.call("resume", done.report["run"], "--json")
-    assert resumed.code == 8, "the command is in doubt: nobody knows whether it took effect"
-    text = (project.folder / "plan.yaml").read_text()
-    back = project.call("rollback", done.report["run"], "--yes", "--json")
-    assert back.code in (0, 9), back.err
+    assert resumed.code == 0, resumed.err
+    assert resumed.step("copy")["attempts"] == 1
 
 
 MANUAL = """\

@@ -55,7 +55,7 @@ DOCUMENT: dict[str, object] = {
         ("{{ title|replace('t', 'T') }} {{ title.replace('T', '') }}", "TiTle itle"),
         ("{{ ('%s'|format(n)).rjust(4, '0') }}", "0003"),
         (
-            "{% set ns = namespace(s=0) %}{% for i in [1, 2] %}{% set ns.s = ns.s + i %}{% endfor %}{{ ns.s }}",
+            "{% set o = namespace(s=0) %}{% for i in [1, 2] %}{% set o.s = o.s + i %}{% endfor %}{{ o.s }}",
             "3",
         ),
         ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(n) }}", "<3>"),
@@ -198,6 +198,12 @@ def test_work_is_counted_anew() -> None:
     """What one document's rendering used up is not missing for the next one's."""
     render = compile_template("x", "{% for a in range(90000) %}{% endfor %}")
     assert [render({}) for _ in range(20)] == [""] * 20
+
+
+def test_documents_know_nothing_of_each_other() -> None:
+    """What a template sets for one document is not there for the next."""
+    render = compile_template("x", "{% if a %}{% set b = a %}{% endif %}[{{ a }}{{ b }}]")
+    assert [render({"a": 1}), render({}), render({"b": 2})] == ["[11]", "[]", "[2]"]
 
 
 def test_changes_nothing() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
 from executor.stores.mongodb.client import told
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS
+)
 COMMAND_BYTES = 16_000_000
 """What a command's documents may have together; the server's limit is 16 MB and 16 KB."""
 COMMAND_RECORDS = 50_000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bson.raw_bson import RawBSONDocument
 
 from executor.contract import StoreRefused, StoreUnavailable
-from executor.stores.bson_key import in_keys, key_of
+from executor.stores.bson_key import fields, in_keys, key_of
 from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
 from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, RAW, raw
 from executor.stores.mongodb.reading import chunks, fetch
@@ -58,10 +58,7 @@ def has_zero_timestamp(record: bytes) -> bool:
     time of its clock (but not in ``_id``, and not deeper down)."""
     if _ZERO_TIMESTAMP.search(record) is None:
         return False
-    from bson.timestamp import Timestamp
-
-    fields = RawBSONDocument(record, RAW).items()
-    return any(name != "_id" and value == Timestamp(0, 0) for name, value in fields)
+    return any(kind == 0x11 and name != b"_id" and not any(value) for kind, name, value in fields(record))
 
 
 def _groups(indexes: Sequence[int], records: Sequence[bytes]) -> Iterator[list[int]]:

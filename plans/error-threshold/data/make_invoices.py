@@ -2,7 +2,7 @@
 
     python make_invoices.py
 
-All of it is invented. The legacy invoices are in order up to number 1,500; from there on a change in
+All of it is invented. The legacy invoices are in order up to number 10,000; from there on a change in
 the accounting program wrote every eighth total as "n/a". ``earlier`` holds the first 200 invoices as a
 migration of last year left them in the new system, with totals that were corrected since.
 """
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-RECORDS = 3000
-GOOD = 1500
+RECORDS = 20_000
+GOOD = 10_000
 EARLIER = 200
 
 FIRST = datetime(2024, 1, 1, 8, tzinfo=UTC)
@@ -32,7 +32,7 @@ def legacy() -> Iterator[dict[str, object]]:
     """The invoices as the old system has them: totals and dates are text."""
     for number in range(1, RECORDS + 1):
         broken = number > GOOD and number % 8 == 0
-        issued = FIRST + timedelta(hours=5 * number)
+        issued = FIRST + timedelta(minutes=40 * number)
         yield {
             "_id": f"INV-{number:05d}",
             "client": {"name": CUSTOMERS[number % len(CUSTOMERS)], "id": 100 + number % len(CUSTOMERS)},
@@ -44,7 +44,7 @@ def legacy() -> Iterator[dict[str, object]]:
 def earlier() -> Iterator[dict[str, object]]:
     """The invoices that the new system holds before this migration, in MongoDB's extended JSON."""
     for number in range(1, EARLIER + 1):
-        issued = FIRST + timedelta(hours=5 * number)
+        issued = FIRST + timedelta(minutes=40 * number)
         yield {
             "_id": f"INV-{number:05d}",
             "customer": CUSTOMERS[number % len(CUSTOMERS)],

@@ -1,0 +1,1 @@
+"""Ratios of one run, printed as a table: ``python -m tests.bench``."""
