@@ -179,9 +179,9 @@ class Context:
     proceed: Callable[[], None]
     prepared_of: Callable[[str], JsonObject | None]
     """What another step of this run recorded at its intent, by step id."""
-    counts_of: Callable[[str], Counts | None] = lambda _: None
+    counts_of: Callable[[str], Counts | None]
     """What another step of this run counted, by step id; None if it has not run in this run."""
-    is_dead: Callable[[str, str], bool] = lambda _step, _key: False
+    is_dead: Callable[[str, str], bool]
     """Whether a step of this run has a dead letter of that key."""
     checkpoint: JsonObject | None = None
     counts: Counts | None = None

@@ -105,7 +105,8 @@ class Execution:
         self.graph, self.which, self.states = graph, which, dict(states)
         self._around, self._forward, self._watch, self._meter = around, forward, watch, meter
         self._frontier = Frontier(graph, states)
-        self._ended: queue.SimpleQueue[tuple[Step, StepState | BaseException]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Step, StepState | BaseException] | None] = queue.SimpleQueue()
+        self._nudged = threading.Event()
         self._stop = Stop.NO
         self._lock = threading.Lock()
         self.fired: list[Fired] = []
@@ -124,10 +125,14 @@ class Execution:
                 if not self._frontier.running and not self._may_wait():
                     break
                 try:
-                    step, result = self._ended.get(timeout=TICK)
+                    ended = self._ended.get(timeout=TICK)
                 except queue.Empty:
+                    ended = None
+                if ended is None:
+                    self._nudged.clear()
                     self._look()
                     continue
+                step, result = ended
                 if isinstance(result, StepState):
                     self._settle(step, result)
                 else:
@@ -338,6 +343,10 @@ class Execution:
         def progressed(counts: Counts) -> None:
             self._meter.update(step.id, counts)
             around.observer.progressed(step, counts)
+            # The triggers look at once, not at the next tick: much can be written in between.
+            if not self._nudged.is_set():
+                self._nudged.set()
+                self._ended.put(None)
 
         return Context(
             run=around.run,
@@ -361,6 +370,8 @@ class Execution:
             progress=progressed,
             proceed=proceed,
             prepared_of=self._prepared_of,
+            counts_of=self._counts_of,
+            is_dead=lambda of, key: around.journal.is_dead(around.run, of, key),
             checkpoint=state.checkpoint,
             counts=state.counts,
             verdicts={key: item.verdict for key, item in self.states.items() if item.verdict is not None},
@@ -374,6 +385,10 @@ class Execution:
         states = self.states if self.which is Graph.PLAN else self._forward
         state = states.get(step_id)
         return state.prepared if state else None
+
+    def _counts_of(self, step_id: str) -> Counts | None:
+        state = self.states.get(step_id)
+        return state.counts if state is not None and state.status is StepStatus.DONE else None
 
     def _pause(self, seconds: float) -> None:
         # Full jitter keeps retries of parallel steps apart; half of it keeps them from coming at once.

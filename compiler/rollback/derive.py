@@ -3,9 +3,11 @@
 The set: every step with a journalled intent, less those proven unapplied, less those that leave nothing
 behind, less what a completed pivot made final. In doubt is a step without an outcome, and one that failed
 where a probe can tell what is left of it; a step that failed and has no probe is taken back like one that
-was done, since its inverse is what was written for that. Its order: the plan's edges reversed over the transitive
-closure, then the procedures' own dependencies, then their ``order`` within a category; traffic goes back
-first where no data depends on it, and the checks come last. The same state gives the same graph.
+was done, since its inverse is what was written for that.
+
+Its order: the plan's edges reversed over the transitive closure, then the procedures' own dependencies,
+then their ``order`` within a category; traffic goes back first where no data depends on it, and the checks
+come last. The same state gives the same graph.
 """
 
 from __future__ import annotations

@@ -80,7 +80,13 @@ def _verify_bulk(step: Step, context: Context) -> Outcome:
             problems.extend(_expectation_problems(job, found))
     result = _result(checks, sample, found, counted)
     _tell(step, context, task, problems, found)
-    return Outcome(result=result, counts=Counts(read=found.read, unchanged=found.read))
+    counts = Counts(
+        read=found.read,
+        unchanged=found.read - found.filtered - found.dead,
+        filtered=found.filtered,
+        dead=found.dead,
+    )
+    return Outcome(result=result, counts=counts)
 
 
 def _settle(context: Context) -> None:

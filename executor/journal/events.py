@@ -98,6 +98,10 @@ class JournalStore(Protocol):
         """A step's dead letters, by position."""
         ...
 
+    def is_dead(self, run: str, step: str, key: str) -> bool:
+        """Whether the record of that key is among a step's dead letters."""
+        ...
+
     def undo_log(self, run: str, token: int, step: str) -> UndoLog:
         """The undo log of a step, for stores that cannot hold one."""
         ...

@@ -250,6 +250,13 @@ class SqliteJournal:
             for key, reason, stage, body, position in rows
         ]
 
+    def is_dead(self, run: str, step: str, key: str) -> bool:
+        """See JournalStore."""
+        found = self._rows(
+            "SELECT 1 FROM dead_letters WHERE run = ? AND step = ? AND key = ?", run, step, key
+        )
+        return bool(found)
+
     def undo_log(self, run: str, token: int, step: str) -> SqliteUndoLog:
         """See JournalStore."""
         return SqliteUndoLog(self, run, token, step)

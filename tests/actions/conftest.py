@@ -70,6 +70,8 @@ def context(tmp_path: Path) -> ContextMaker:
             "progress": _nothing,
             "proceed": _nothing,
             "prepared_of": _nothing,
+            "counts_of": _nothing,
+            "is_dead": _nothing,
         }
         return Context(**{**given, **parts})  # type: ignore[arg-type]
 

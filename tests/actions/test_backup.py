@@ -292,6 +292,7 @@ def test_full_disk(
         context = Context(
             run={context().run!r}, key="", attempt=1, base=Path(), state=Path(), folder=Path(), stores=stores,
             journal=None, undo_log=None, progress=nothing, proceed=nothing, prepared_of=nothing,
+            counts_of=nothing, is_dead=nothing,
         )
         try:
             BackupRunner().run(step, context, {{}})

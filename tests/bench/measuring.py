@@ -93,7 +93,7 @@ class Bench:
     ) -> dict[str, Timing]:
         """Each case in turn, over and over, so that a busy moment does not fall on one of them."""
         seconds: dict[str, list[float]] = {name: [] for name in cases}
-        for name, case in cases.items():  # once to warm up
+        for case in cases.values():  # once to warm up
             before()
             case()
         for _ in range(self.repetitions):

@@ -110,8 +110,9 @@ CASES = [
         "  - {id: a, name: A, tasks: [{id: x, action: {restore: {from: plan.yaml, into: m.t}}},"
         " {id: y, prerequisites: [x], action: {restore: {from: plan.yaml, into: m.t}}}]}\n"
         "rollbackStrategy: {apiVersion: plan/v1, kind: RollbackStrategy,\n"
-        "  procedures: [{name: p, order: 1, type: data, automated: true, undoes: [x], action: {health: {store: m}}},"
-        " {name: q, order: 2, type: data, automated: true, undoes: [y], action: {health: {store: m}}}]}",
+        "  procedures: [{name: p, order: 1, type: data, automated: true, undoes: [x],"
+        " action: {health: {store: m}}}, {name: q, order: 2, type: data, automated: true, undoes: [y],"
+        " action: {health: {store: m}}}]}",
     ),
 ]
 
@@ -132,7 +133,8 @@ def test_prerequisites_and_phases_make_the_order(tmp_path: Path) -> None:
     tasks = ", ".join(f"{{id: t%s{i}, action: {{health: {{store: m}}}}}}" for i in range(20))
     text = HEAD + "".join(
         f"  - {{id: {p}, name: P, dependencies: [{d}], tasks: [{tasks.replace('%s', p)}],\n"
-        f"     validation: [{{step: v{p}, description: d, expected: e, action: {{health: {{store: m}}}}}}]}}\n"
+        f"     validation: [{{step: v{p}, description: d, expected: e,"
+        f" action: {{health: {{store: m}}}}}}]}}\n"
         for p, d in (("a", ""), ("b", "a"))
     )
     result = compiled(tmp_path, text)

@@ -72,7 +72,7 @@ def test_the_quickstart_moves_what_it_says(quickstart: tuple[Project, Done]) -> 
 
 
 def test_the_quickstart_finds_by_meaning(quickstart: tuple[Project, Done]) -> None:
-    """The README's question, which shares no word with the answer, finds the dentist first."""
+    """The README's question finds the dentist first: the text has "tooth" and "dentistry", not "teeth"."""
     user, _ = quickstart
     found = subprocess.run(
         [sys.executable, "plans/quickstart/search.py", "a doctor who looks after teeth"],
