@@ -15,6 +15,11 @@ def run_folder(state: Path, run: str) -> Path:
     return state / "runs" / run
 
 
+def backups_folder(state: Path, run: str) -> Path:
+    """The backups of a run, for which the plan names no place."""
+    return state / "backups" / run
+
+
 def backup_folder(state: Path, run: str, step: str) -> Path:
     """Where the backup of a step goes if the plan names no place."""
-    return state / "backups" / run / step
+    return backups_folder(state, run) / step

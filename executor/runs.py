@@ -4,6 +4,7 @@ and the journal alone."""
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from executor.contract import FordwayError
 from executor.crashpoints import reach
 from executor.emit import emit_graph
 from executor.execution import Execution, Observer, Stop, Surroundings
-from executor.folders import journal_file, run_folder
+from executor.folders import backups_folder, journal_file, run_folder
 from executor.journal.events import Event, Graph, Phase
 from executor.journal.fold import fold
 from executor.journal.sqlite import SqliteJournal
@@ -359,13 +360,14 @@ class Runs:
         return self._hands.clock.now()
 
     def _prune(self, plan: CompiledPlan, stores: OpenStores) -> None:
-        """Forget the before-images of ended runs of this plan that are older than its retention."""
+        """Forget before-images and backups of ended runs of this plan that are older than its retention."""
         names = stores_of(plan.steps)
         for row in self.journal.runs():
             if row.name != plan.name or self._now() - row.created < plan.policy.retention:
                 continue
             if self.state_of(row.run).status in FINAL:
                 self._forget(row.run, stores, names)
+                shutil.rmtree(backups_folder(self._state, row.run), ignore_errors=True)
 
     def _forget(self, run: str, stores: OpenStores, names: Sequence[str]) -> None:
         self.journal.drop_undo(run)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import click
 
@@ -76,7 +76,9 @@ class PlainDisplay:
         thread = threading.Thread(target=self._keep_beating, name="display", daemon=True)
         thread.start()
         try:
-            yield self
+            # What a plan's own functions print must not get into the one document on standard output.
+            with redirect_stdout(sys.stderr):
+                yield self
         finally:
             self._ended.set()
             thread.join()
@@ -169,7 +171,8 @@ class LiveDisplay:
         from rich.console import Console
         from rich.live import Live
 
-        with Live(self, console=Console(stderr=True), refresh_per_second=4, transient=False):  # type: ignore[arg-type]
+        console = Console(stderr=True)
+        with redirect_stdout(sys.stderr), Live(self, console=console, refresh_per_second=4):  # type: ignore[arg-type]
             yield self
 
 

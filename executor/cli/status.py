@@ -12,7 +12,7 @@ from compiler.model.run import RunState, StepState
 from executor.cli.display import PlainDisplay, counted
 from executor.cli.options import json_option, state_option
 from executor.cli.telling import print_json, report_of, words
-from executor.folders import backup_folder, journal_file
+from executor.folders import backups_folder, journal_file
 from executor.report import EXITS
 from executor.runs import Hands, Runs
 
@@ -77,7 +77,7 @@ def _all(runs: Runs, folder: Path, as_json: bool) -> None:
 
 
 def _backups(folder: Path, run: str) -> str | None:
-    path = backup_folder(folder, run, "x").parent
+    path = backups_folder(folder, run)
     return str(path) if path.is_dir() else None
 
 

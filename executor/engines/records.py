@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from executor.engines.looking import Existing, Look
@@ -13,7 +13,6 @@ from executor.engines.manifest import (
     RangeEntry,
     hash_of,
     key_entries,
-    split,
 )
 from executor.stores.bson_key import identity, key_of
 from executor.stores.port import Changes, KeyRange, RecordStore, Refused
@@ -26,33 +25,34 @@ _REVISED = 500
 
 @dataclass(slots=True)
 class RecordBatch:
-    """Target records of one batch by place (their index in the batch), and what is known of them.
+    """Target records of one batch by place (their index), and what is known of them.
 
-    ``own`` are hashes that this step has announced for them before: found again, they are its own work.
+    ``places`` are those that are to be written, in order. ``hashes`` are packed, one a record. ``own`` are
+    hashes that this step has announced before: found again, they are its own work.
     """
 
     sequence: int
     upto: bytes
-    records: Mapping[int, bytes]
-    hashes: Mapping[int, bytes]
+    records: Sequence[bytes]
+    hashes: bytes
+    places: Sequence[int]
     own: Collection[bytes] = ()
     look: Look | None = None
     before: dict[int, bytes] = field(default_factory=dict)
-    announced: list[tuple[int, list[int]]] = field(default_factory=list)
+    announced: list[tuple[int, Sequence[int]]] = field(default_factory=list)
 
-    @classmethod
-    def of(
-        cls, sequence: int, upto: bytes, records: Sequence[bytes], hashes: bytes, places: Iterable[int]
-    ) -> RecordBatch:
-        """A batch of some of ``records``; ``hashes`` are packed, one a record."""
-        table = split(hashes, HASH)
-        chosen = list(places)
-        return cls(
-            sequence,
-            upto,
-            {place: records[place] for place in chosen},
-            {place: table[place] for place in chosen},
-        )
+    def hash_at(self, place: int) -> bytes:
+        """The hash of the record at a place."""
+        return self.hashes[HASH * place : HASH * (place + 1)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every record is to be written."""
+        return len(self.places) == len(self.records)
+
+    def some(self, places: Sequence[int]) -> Sequence[bytes]:
+        """The records at some places."""
+        return self.records if len(places) == len(self.records) else [self.records[place] for place in places]
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class RecordSide:
 
     def look(self, batch: RecordBatch, places: Iterable[int] | None = None) -> Look:
         """Compare with what the target holds."""
-        chosen = list(batch.records if places is None else places)
+        chosen = list(batch.places if places is None else places)
         keys = {place: key_of(batch.records[place]) for place in chosen}
         found = {
             identity(key_of(record)): record
@@ -96,7 +96,7 @@ class RecordSide:
             if there is None:
                 look.new.append(place)
             elif there == batch.records[place]:
-                ours = batch.hashes[place] in batch.own
+                ours = batch.hash_at(place) in batch.own
                 (look.ours if ours else look.equal).append(place)
             else:
                 look.differs(place, self._existing)
@@ -106,15 +106,18 @@ class RecordSide:
 
     def announce(self, batch: RecordBatch) -> None:
         """Write the manifest of what is about to be done, durably; nothing if nothing is to be done."""
-        if batch.look is None and self._ranges and batch.records:
-            places = list(batch.records)
-            bounds = KeyRange(first=key_of(batch.records[places[0]]), last=key_of(batch.records[places[-1]]))
-            hashes = b"".join(batch.hashes.values())
-            entry = RangeEntry(sequence=batch.sequence, upto=batch.upto, bounds=bounds, hashes=hashes)
-            batch.announced.append((self.manifests.put(entry), places))
-            return
-        todo = list(batch.records) if batch.look is None else batch.look.todo
-        self._announce_keys(batch, todo)
+        if batch.look is None and self._ranges and batch.places:
+            first, last = batch.records[batch.places[0]], batch.records[batch.places[-1]]
+            whole = batch.hashes if batch.whole else b"".join(map(batch.hash_at, batch.places))
+            entry = RangeEntry(
+                sequence=batch.sequence,
+                upto=batch.upto,
+                bounds=KeyRange(first=key_of(first), last=key_of(last)),
+                hashes=whole,
+            )
+            batch.announced.append((self.manifests.put(entry), batch.places))
+        else:
+            self._announce_keys(batch, batch.places if batch.look is None else batch.look.todo)
 
     def _announce_keys(self, batch: RecordBatch, places: Sequence[int]) -> None:
         for entry, group in self._entries(batch, places):
@@ -122,7 +125,8 @@ class RecordSide:
 
     def _entries(self, batch: RecordBatch, places: Sequence[int]) -> list[tuple[KeysEntry, list[int]]]:
         keys = {place: key_of(batch.records[place]) for place in places}
-        return list(key_entries(batch.sequence, batch.upto, places, keys, batch.hashes, batch.before))
+        hashes = {place: batch.hash_at(place) for place in places}
+        return list(key_entries(batch.sequence, batch.upto, places, keys, hashes, batch.before))
 
     def write(self, batch: RecordBatch) -> Written:
         """Do what was announced. Raises StoreUnavailable if it is not known how far it came; then the
@@ -130,7 +134,7 @@ class RecordSide:
         done = Written()
         look = batch.look
         if look is None:
-            look = Look(new=list(batch.records))
+            look = Look(new=list(batch.places))
         done.written.update(look.ours)
         for _ in range(_ROUNDS):
             again = self._insert(batch, look.new, done) + self._replace(batch, look.changed, done)
@@ -148,7 +152,10 @@ class RecordSide:
         """Returns the places whose id somebody else took in between."""
         if not places:
             return []
-        refusals = self.store.insert(self.collection, [batch.records[place] for place in places])
+        refusals = self.store.insert(self.collection, batch.some(places))
+        if not refusals:
+            done.written.update(places)
+            return []
         refused = {places[refusal.index]: refusal for refusal in refusals}
         done.written.update(place for place in places if place not in refused)
         again = [place for place, item in refused.items() if item.kind is Refused.DUPLICATE_ID]

@@ -60,7 +60,7 @@ class Unit:
         records, vectors = self._tried
         self.careful = True
         if records is not None:
-            self.own = {*self.own, *records.hashes.values()}
+            self.own = {*self.own, *map(records.hash_at, records.places)}
         if vectors is not None:
             self.own_ids = self.own_ids.union(vectors.ids)
 
@@ -94,7 +94,7 @@ class UnitWriter:
         if unit.careful or self.vectors is not None or self.records is None:
             return
         batch = self._record_batch(unit)
-        if batch.records:
+        if batch.places:
             self.proceed()
             self.records.announce(batch)
         unit.announced = batch
@@ -114,11 +114,14 @@ class UnitWriter:
 
     def _record_batch(self, unit: Unit) -> RecordBatch:
         records = unit.source.records if unit.shaped is None else unit.shaped.records
-        hashes = hashes_of(records) if unit.shaped is None else unit.shaped.hashes
-        places = all_places(range(len(records)), without=unit.doubles)
-        batch = RecordBatch.of(unit.sequence, unit.upto, records, hashes, places)
-        batch.own = unit.own
-        return batch
+        return RecordBatch(
+            unit.sequence,
+            unit.upto,
+            records,
+            hashes_of(records) if unit.shaped is None else unit.shaped.hashes,
+            all_places(range(len(records)), without=unit.doubles) if unit.doubles else range(len(records)),
+            unit.own,
+        )
 
     def _write_records(self, unit: Unit, fates: _Fates) -> None:
         assert self.records is not None

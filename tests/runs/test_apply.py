@@ -308,3 +308,33 @@ def test_dry_run_writes_nothing(project: Project, client: Client) -> None:
     done = project.apply("--dry-run")
     assert (done.code, done.report["status"]) == (0, "dry_run")
     assert snapshot(client, project.database) == before
+
+
+def test_what_a_function_prints_is_not_in_the_report(project: Project, client: Client) -> None:
+    """--json is one document on standard output, whatever a plan's own functions print."""
+    fill(client, project.database, 10)
+    project.write("clean.py", "def clean(document):\n    print('noise')\n    return document\n")
+    transform = "transform: {apiVersion: plan/v1, kind: Transform, steps: [{python: './clean.py:clean'}]}"
+    text = PLAN.replace("@LAST@", '["true"]').replace("batchSize: 100", f"batchSize: 3, {transform}")
+    project.write("plan.yaml", text)
+    done = project.apply()
+    assert done.code == 0, done.err
+    assert done.step("copy")["written"] == 10
+    assert "noise" in done.err
+
+
+def test_retention(project: Project, client: Client) -> None:
+    """Before-images and backups older than the plan's retention go with the next run."""
+    fill(client, project.database, 10)
+    text = PLAN.replace("@LAST@", '["true"]').replace(
+        "      - id: prepare",
+        "      - {id: save, action: {backup: {source: old.source}}}\n      - id: prepare",
+    )
+    project.write("plan.yaml", text.replace("phases:", "policy: {retention: 0s}\nphases:", 1))
+    first = project.apply().report["run"]
+    backups = project.folder / ".plan" / "backups"
+    assert (backups / first).is_dir()
+    assert f"undo_{first}" in client.fordway.list_collection_names()
+    second = project.apply().report["run"]
+    assert [path.name for path in backups.iterdir()] == [second]
+    assert f"undo_{first}" not in client.fordway.list_collection_names()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import contains
 from typing import TYPE_CHECKING
 
 from bson.raw_bson import RawBSONDocument
@@ -12,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from executor.contract import StoreRefused, StoreUnavailable
 from executor.stores.bson_key import fields, in_keys, key_of
 from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
-from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, RAW, raw
+from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, raw
 from executor.stores.mongodb.reading import chunks, fetch
 from executor.stores.port import Changes, Refusal, Refused
 
@@ -31,7 +33,7 @@ _OF_ONE_RECORD = frozenset({2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 66, 121, 10334
 _ATTEMPTS = 12
 # A timestamp element whose value is all zeros: the server would put its own clock there.
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]+\0{9}", re.DOTALL)
-_ZEROS = bytes(9)
+_TIMESTAMP = b"\x11"  # the type of a timestamp element
 
 
 def insert(
@@ -39,12 +41,16 @@ def insert(
 ) -> list[Refusal]:
     """Insert all that can be inserted; the rest is returned with its reason. Raises StoreUnavailable if it
     is not known how much was written."""
+    if sum(map(len, records)) <= COMMAND_BYTES and len(records) <= COMMAND_RECORDS:
+        # The usual case, without a look at each record in Python.
+        if not any(map(contains, records, repeat(_TIMESTAMP))):
+            return _insert_group(store, database, collection, range(len(records)), records)
     refused: list[Refusal] = []
     plain: list[int] = []
     for index, record in enumerate(records):
         if len(record) > LARGEST:
             refused.append(_too_large(index, len(record)))
-        elif _ZEROS in record and has_zero_timestamp(record):
+        elif _TIMESTAMP in record and has_zero_timestamp(record):
             refused.extend(_insert_exactly(store, database, collection, index, record))
         else:
             plain.append(index)
@@ -87,7 +93,7 @@ def _insert_group(
         "insert": collection,
         "ordered": False,
         "writeConcern": MAJORITY,
-        "documents": [RawBSONDocument(records[index], RAW) for index in group],
+        "documents": [RawBSONDocument(records[index]) for index in group],
     }
     try:
         with told(store):
