@@ -41,10 +41,10 @@ def insert(
 ) -> list[Refusal]:
     """Insert all that can be inserted; the rest is returned with its reason. Raises StoreUnavailable if it
     is not known how much was written."""
-    if sum(map(len, records)) <= COMMAND_BYTES and len(records) <= COMMAND_RECORDS:
+    fits = sum(map(len, records)) <= COMMAND_BYTES and len(records) <= COMMAND_RECORDS
+    if fits and not any(map(contains, records, repeat(_TIMESTAMP))):
         # The usual case, without a look at each record in Python.
-        if not any(map(contains, records, repeat(_TIMESTAMP))):
-            return _insert_group(store, database, collection, range(len(records)), records)
+        return _insert_group(store, database, collection, range(len(records)), records)
     refused: list[Refusal] = []
     plain: list[int] = []
     for index, record in enumerate(records):
