@@ -130,7 +130,9 @@ def test_blank_texts_are_not_sent(server: Server, embedder: Opener) -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour", [status(429), status(500), status(503), status(408), reset, cut], ids=repr
+    "behaviour",
+    [status(429), status(500), status(503), status(408), reset, cut],
+    ids=["429", "500", "503", "408", "reset", "cut"],
 )
 def test_transient(server: Server, embedder: Opener, behaviour: Behaviour) -> None:
     """What may pass by itself is asked again, with growing pauses."""
