@@ -31,13 +31,10 @@ class Invalid(click.ClickException):
 
 def variables(given: tuple[str, ...]) -> dict[str, str]:
     """``name=value`` pairs of ``--var``. Raises a usage error for anything else."""
-    found: dict[str, str] = {}
-    for item in given:
-        name, equals, value = item.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"'{item}' is not NAME=VALUE", param_hint="--var")
-        found[name] = value
-    return found
+    try:
+        return driver.overrides(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--var") from None
 
 
 def print_json(value: Json) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,17 @@ def compile_file(
         diagnostics=collector.diagnostics,
         text=render_all(collector.diagnostics, collector.sources),
     )
+
+
+def overrides(given: Iterable[str]) -> dict[str, str]:
+    """``NAME=VALUE`` pairs of ``--var`` as a mapping. Raises ValueError for anything else."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise ValueError(f"'{item}' is not NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def output_beside(path: Path) -> Path:
@@ -175,6 +186,7 @@ __all__ = [
     "is_compiled",
     "moved_sources",
     "output_beside",
+    "overrides",
     "read_compiled",
     "render",
     "summary",

@@ -17,7 +17,7 @@ import xxhash
 
 from executor.contract import Context, UndoLog
 from executor.engines.sketch import SKETCH
-from executor.stores.port import KeyRange, Store, VectorRecords
+from executor.stores.port import GroupLog, KeyRange, Store, VectorRecords
 
 if TYPE_CHECKING:
     from executor.stores.port import Metadata
@@ -208,12 +208,32 @@ class Manifests:
 
     def put(self, entry: Entry) -> int:
         """Write an entry, durably; its number."""
+        number = self._next(entry)
+        self._log.put(number, encode(entry))
+        return number
+
+    def _next(self, entry: Entry) -> int:
         part = self._parts.get(entry.sequence, 0)
         assert part < PARTS // 2
         self._parts[entry.sequence] = part + 1
-        number = entry.sequence * PARTS + part
-        self._log.put(number, encode(entry))
-        return number
+        return entry.sequence * PARTS + part
+
+    def put_all(self, entries: Sequence[Entry]) -> list[int]:
+        """Write entries, durably, at the cost of one where the log can do that; their numbers."""
+        if not isinstance(self._log, GroupLog):
+            return [self.put(entry) for entry in entries]
+        numbers: list[int] = []
+        group: dict[int, bytes] = {}
+        for entry in entries:
+            number, data = self._next(entry), encode(entry)
+            if group and sum(map(len, group.values())) + len(data) > _ENTRY_BYTES:
+                self._log.put_all(group)
+                group = {}
+            group[number] = data
+            numbers.append(number)
+        if group:
+            self._log.put_all(group)
+        return numbers
 
     def note(self, number: int, state: str) -> None:
         """Keep the state of an entry beside it."""

@@ -1,8 +1,9 @@
-"""Batches through threads: one reads, one prepares, some write, and the caller's own keeps the journal.
+"""Batches through threads: one reads, one prepares, one announces, some write, and the caller's own keeps
+the journal.
 
-    source ─▶ reader ─▶ shape (processes) ─▶ preparer ─▶ writers ─▶ tracker ─▶ checkpoint
-                 ▲                                                     │
-                 └──────────── window: batches and bytes ◀─────────────┘
+    source ─▶ reader ─▶ shape (processes) ─▶ preparer ─▶ announcer ─▶ writers ─▶ tracker ─▶ checkpoint
+                 ▲                                                                 │
+                 └───────────────── window: batches and bytes ◀────────────────────┘
 
 The window opens only as the part without a gap grows, so that what is under way, and what a crash
 leaves in doubt, stays small.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 _TICK = 0.25
 """Seconds between two looks at whether the step may go on."""
+_WAITING = 6
+"""Batches that wait for their manifests to be written, so that several can be written at once."""
 _COPIES = 6
 """A batch under way is held as source, target, message and more: that many times its bytes at most."""
 
@@ -94,9 +97,10 @@ class Pipeline:
         self._flow = _Flow(threading.Event())
         settings = job.settings
         workers = settings.workers if job.shape is not None else 0
-        batches = 2 * workers + 2 * settings.writers + 2
+        batches = 2 * workers + 2 * settings.writers + _WAITING
         self._window = _Window(batches, settings.memory // _COPIES, self._flow)
         self._to_prepare: queue.SimpleQueue[tuple[Unit, Pending | None] | None] = queue.SimpleQueue()
+        self._to_announce: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._to_write: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._finished: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
         self._tracker = Tracker(next=start.sequence, counts=start.counts, live=start.counts)
@@ -111,6 +115,7 @@ class Pipeline:
             for name, work in (
                 ("reader", self._read),
                 ("preparer", self._prepare),
+                ("announcer", self._announce),
                 *((f"writer-{number}", self._write) for number in range(self._job.settings.writers)),
             )
         ]
@@ -125,6 +130,7 @@ class Pipeline:
             self._job.shape.close()  # or the preparer would wait for a function that never ends
         for _ in threads:
             self._to_prepare.put(None)
+            self._to_announce.put(None)
             self._to_write.put(None)
         for thread in threads:
             thread.join()
@@ -199,8 +205,24 @@ class Pipeline:
                 unit.shaped = pending.result()
             if self._claims is not None:
                 unit.doubles = self._doubles(unit, self._claims)
-            self._insistently(unit, self._writer.announce_ahead)
-            self._to_write.put(unit)
+            self._to_announce.put(unit)
+        self._to_announce.put(None)
+
+    def _announce(self) -> None:
+        """Write manifests ahead of the writers, of all batches that are waiting at once."""
+        ended = False
+        while not ended and (unit := self._to_announce.get()) is not None:
+            units = [unit]
+            while not self._to_announce.empty():
+                more = self._to_announce.get()
+                if more is None:
+                    ended = True
+                    break
+                units.append(more)
+            self._flow.check()
+            self._insistently(units, self._writer.announce_ahead)
+            for waiting in units:
+                self._to_write.put(waiting)
         for _ in range(self._job.settings.writers):
             self._to_write.put(None)
 
@@ -214,20 +236,21 @@ class Pipeline:
     def _write(self) -> None:
         while (unit := self._to_write.get()) is not None:
             self._flow.check()
-            self._finished.put(self._insistently(unit, self._writer.write))
+            self._finished.put(self._insistently([unit], lambda units: self._writer.write(units[0])))
 
-    def _insistently(self, unit: Unit, act: Callable[[Unit], T]) -> T:
+    def _insistently(self, units: Sequence[Unit], act: Callable[[Sequence[Unit]], T]) -> T:
         """Try again what may pass by itself, looking first at how far the last attempt came."""
         attempt = 0
         while True:
             try:
-                return act(unit)
+                return act(units)
             except FordwayError as error:
                 attempt += 1
                 if not error.transient or attempt > self._job.settings.retries:
                     raise
                 self._pause(attempt)
-                unit.doubt()
+                for unit in units:
+                    unit.doubt()
 
     def _keep_journal(self, running: int) -> None:
         """Collect what is finished and journal what is done without a gap, until all threads have ended or

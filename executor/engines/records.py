@@ -104,24 +104,26 @@ class RecordSide:
                     batch.before[place] = there
         return look
 
-    def announce(self, batch: RecordBatch) -> None:
-        """Write the manifest of what is about to be done, durably; nothing if nothing is to be done."""
-        if batch.look is None and self._ranges and batch.places:
-            first, last = batch.records[batch.places[0]], batch.records[batch.places[-1]]
-            whole = batch.hashes if batch.whole else b"".join(map(batch.hash_at, batch.places))
-            entry = RangeEntry(
-                sequence=batch.sequence,
-                upto=batch.upto,
-                bounds=KeyRange(first=key_of(first), last=key_of(last)),
-                hashes=whole,
-            )
-            batch.announced.append((self.manifests.put(entry), batch.places))
-        else:
-            self._announce_keys(batch, batch.places if batch.look is None else batch.look.todo)
+    def announce(self, batches: Sequence[RecordBatch]) -> None:
+        """Write the manifests of what is about to be done, durably; nothing where nothing is to be done."""
+        announced = [(batch, entry, places) for batch in batches for entry, places in self._manifest(batch)]
+        numbers = self.manifests.put_all([entry for _, entry, _ in announced])
+        for (batch, _, places), number in zip(announced, numbers, strict=True):
+            batch.announced.append((number, places))
 
-    def _announce_keys(self, batch: RecordBatch, places: Sequence[int]) -> None:
-        for entry, group in self._entries(batch, places):
-            batch.announced.append((self.manifests.put(entry), group))
+    def _manifest(self, batch: RecordBatch) -> Sequence[tuple[RangeEntry | KeysEntry, Sequence[int]]]:
+        if batch.look is not None or not self._ranges:
+            return self._entries(batch, batch.places if batch.look is None else batch.look.todo)
+        if not batch.places:
+            return []
+        first, last = batch.records[batch.places[0]], batch.records[batch.places[-1]]
+        entry = RangeEntry(
+            sequence=batch.sequence,
+            upto=batch.upto,
+            bounds=KeyRange(first=key_of(first), last=key_of(last)),
+            hashes=batch.hashes if batch.whole else b"".join(map(batch.hash_at, batch.places)),
+        )
+        return [(entry, batch.places)]
 
     def _entries(self, batch: RecordBatch, places: Sequence[int]) -> list[tuple[KeysEntry, list[int]]]:
         keys = {place: key_of(batch.records[place]) for place in places}
@@ -208,7 +210,8 @@ class RecordSide:
                 batch.announced.append((number, group))
             else:
                 self._rewrite(batch, number, left)
-        self._announce_keys(batch, look.todo)
+        for entry, group in self._entries(batch, look.todo):
+            batch.announced.append((self.manifests.put(entry), group))
         return look
 
     def _rewrite(self, batch: RecordBatch, number: int, places: Sequence[int]) -> None:

@@ -88,16 +88,19 @@ class UnitWriter:
     proceed: Callable[[], None]
     documents: bool
 
-    def announce_ahead(self, unit: Unit) -> None:
-        """Write the manifest of a fresh batch of records before its turn has come: waiting for the disk
-        then costs the writers nothing."""
-        if unit.careful or self.vectors is not None or self.records is None:
+    def announce_ahead(self, units: Sequence[Unit]) -> None:
+        """Write the manifests of fresh batches of records before their turn has come, together: waiting for
+        the disk then costs the writers nothing. Raises StoreUnavailable, after which all of them are
+        looked at with care."""
+        if self.vectors is not None or self.records is None:
             return
-        batch = self._record_batch(unit)
-        if batch.places:
-            self.proceed()
-            self.records.announce(batch)
-        unit.announced = batch
+        batches = {unit.sequence: self._record_batch(unit) for unit in units if not unit.careful}
+        if not batches:
+            return
+        self.proceed()
+        self.records.announce(list(batches.values()))
+        for unit in units:
+            unit.announced = batches.get(unit.sequence)
 
     def write(self, unit: Unit) -> Done:
         """Take a unit to its end. Raises StoreUnavailable in doubt; then it may be tried again, careful."""
@@ -131,7 +134,7 @@ class UnitWriter:
             batch.look = self.records.look(batch)
         if not batch.announced:
             self.proceed()
-            self.records.announce(batch)
+            self.records.announce([batch])
         if batch.announced:
             reach("bulk.after-manifest")
             self.proceed()
@@ -222,7 +225,7 @@ class UnitWriter:
         self.proceed()
         self.vectors.announce(batch, todo)
         if pair is not None and self.records is not None:
-            self.records.announce(pair)
+            self.records.announce([pair])
         reach("bulk.after-manifest")
 
     def _write_pair(

@@ -145,6 +145,15 @@ class KeyRange:
 
 
 @runtime_checkable
+class GroupLog(UndoLog, Protocol):
+    """An undo log that can make several entries durable at the cost of one."""
+
+    def put_all(self, entries: Mapping[int, bytes]) -> None:
+        """The same as putting each, in order."""
+        ...
+
+
+@runtime_checkable
 class Store(Protocol):
     """What every store has. Methods may be called from several threads."""
 

@@ -25,6 +25,9 @@ _CREDENTIALS = frozenset({18, 8000})
 _RIGHTS = 13
 _SECRET = re.compile(r"(mongodb(?:\+srv)?://)[^/@\s]*@")
 
+APP_NAME = "fordway"
+"""What the server shows its administrator of us."""
+
 
 def connect(name: str, uri: str) -> MongoClient[dict[str, object]]:
     """A client that acknowledges by majority and journal, reads from the primary, and leaves every BSON
@@ -36,7 +39,7 @@ def connect(name: str, uri: str) -> MongoClient[dict[str, object]]:
     try:
         client: MongoClient[dict[str, object]] = MongoClient(
             uri,
-            appname="fordway",
+            appname=APP_NAME,
             w="majority",
             journal=True,
             retryWrites=True,

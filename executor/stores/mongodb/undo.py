@@ -3,7 +3,7 @@ document an entry. So the databases of the user hold nothing of Fordway's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import bson
@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 
 from executor.stores.mongodb.client import told
 from executor.stores.mongodb.commands import RAW, raw, run
-from executor.stores.mongodb.writing import MAJORITY
+from executor.stores.mongodb.writing import MAJORITY, write_errors
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -30,16 +30,21 @@ class MongoUndoLog:
 
     def put(self, number: int, entry: bytes) -> None:
         """Keep an entry, acknowledged by a majority and on disk."""
-        document = bson.encode({"_id": self._id(number), "entry": raw(entry)})
-        run(
-            self._store,
-            self._database,
+        self.put_all({number: entry})
+
+    def put_all(self, entries: Mapping[int, bytes]) -> None:
+        """Keep entries with one wait for the disk. Together they have less than 16 MB, or there is one."""
+        updates = [
             {
-                "update": self._collection,
-                "updates": [{"q": {"_id": self._id(number)}, "u": raw(document), "upsert": True}],
-                "writeConcern": MAJORITY,
-            },
-        )
+                "q": {"_id": self._id(number)},
+                "u": raw(bson.encode({"_id": self._id(number), "entry": raw(entry)})),
+                "upsert": True,
+            }
+            for number, entry in entries.items()
+        ]
+        command = {"update": self._collection, "updates": updates, "writeConcern": MAJORITY}
+        reply = run(self._store, self._database, command)
+        write_errors(self._store, reply)
 
     def newest_first(self) -> Sequence[int]:
         prefix = self._id_prefix()

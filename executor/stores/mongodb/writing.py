@@ -15,6 +15,7 @@ from executor.contract import StoreRefused, StoreUnavailable
 from executor.stores.bson_key import fields, in_keys, key_of
 from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
 from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, raw
+from executor.stores.mongodb.orphans import IDLE, end_orphans
 from executor.stores.mongodb.reading import chunks, fetch
 from executor.stores.port import Changes, Refusal, Refused
 
@@ -30,7 +31,8 @@ _DUPLICATE = 11000
 _TOO_LARGE = frozenset({10334, 17419, 17420})
 # What one record of many can be at fault for: bad values, broken BSON, names, nesting, a validator, types.
 _OF_ONE_RECORD = frozenset({2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 66, 121, 10334, 17280, 17419, 17420})
-_ATTEMPTS = 12
+_PATIENCE = 70.0
+"""Seconds that a conflict with another writer is borne; the server ends a transaction after 60."""
 # A timestamp element whose value is all zeros: the server would put its own clock there.
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]+\0{9}", re.DOTALL)
 _TIMESTAMP = b"\x11"  # the type of a timestamp element
@@ -109,7 +111,7 @@ def _insert_group(
             *_insert_group(store, database, collection, group[:half], records),
             *_insert_group(store, database, collection, group[half:], records),
         ]
-    return [_refusal(group[int(str(item["index"]))], item) for item in _write_errors(store, reply)]
+    return [_refusal(group[int(str(item["index"]))], item) for item in write_errors(store, reply)]
 
 
 def _insert_exactly(
@@ -125,7 +127,7 @@ def _insert_exactly(
     }
     with told(store):
         reply = database.command(command)
-    return [_refusal(index, item) for item in _write_errors(store, reply)]
+    return [_refusal(index, item) for item in write_errors(store, reply)]
 
 
 def _exactly(record: bytes) -> list[dict[str, object]]:
@@ -158,15 +160,19 @@ def revise(
             _write(store, database, command, session)
         return changes
 
-    for number in range(_ATTEMPTS):
+    begun, number = time.monotonic(), 0
+    while True:
+        number += 1
         try:
             changes = _in_transaction(store, client, attempt) if transactions else attempt(None)
         except _OneRefused as error:
             refused[key_of(error.record)] = _refusal(0, error.details)
         except StoreUnavailable as error:
-            if not _may_repeat(error) or number == _ATTEMPTS - 1:
+            if not _may_repeat(error) or time.monotonic() - begun > _PATIENCE:
                 raise
-            time.sleep(min(0.5, 0.005 * 2**number))
+            if time.monotonic() - begun > IDLE:
+                end_orphans(store, client)
+            time.sleep(min(0.5, 0.005 * 2 ** min(number, 10)))
         else:
             places = {key_of(record): index for index, record in enumerate(changes.replace)}
             return [
@@ -174,9 +180,6 @@ def revise(
                 for key, item in refused.items()
                 if key in places
             ]
-    raise StoreRefused(
-        store, f"too many records of '{collection}' were refused: {list(refused.values())[:3]}"
-    )
 
 
 class _OneRefused(Exception):
@@ -252,10 +255,10 @@ def _write(
         command["writeConcern"] = MAJORITY
     with told(store):
         reply = database.command(command, session=session)
-    return _write_errors(store, reply)
+    return write_errors(store, reply)
 
 
-def _write_errors(store: str, reply: Mapping[str, object]) -> list[Mapping[str, object]]:
+def write_errors(store: str, reply: Mapping[str, object]) -> list[Mapping[str, object]]:
     """The single records' errors of a reply; raises what concerns all of them."""
     unacknowledged = reply.get("writeConcernError")
     if isinstance(unacknowledged, Mapping):
