@@ -62,6 +62,10 @@ class Observer(Protocol):
         """A data step has come further."""
         ...
 
+    def stopped(self, step: Step) -> None:
+        """A step has stopped at a safe place, as it was asked to."""
+        ...
+
     def told(self, text: str) -> None:
         """Something worth a line."""
         ...
@@ -173,7 +177,7 @@ class Execution:
         self.fired.append(fired)
         event = Event(phase=Phase.TRIGGER, at=self._around.clock.now(), data=fired.to_json())
         self._around.journal.append(self._around.run, self._around.token, event)
-        self._around.observer.told(f"trigger '{fired.trigger.id}' fired: {fired.trigger.condition}")
+        self._around.observer.told(fired.words)
         stop = STOPS[fired.trigger.severity.value]
         if self.which is Graph.PLAN and stop is not Stop.NO:
             self._ask(stop)
@@ -216,6 +220,7 @@ class Execution:
                 settled = self._resolve(step, runner, state, attempt) if in_doubt else None
                 return settled or self._attempt(step, runner, state, attempt)
             except Stopped:
+                self._around.observer.stopped(step)
                 return self.states.get(step.id, StepState())
             except FordwayError as error:
                 if isinstance(error, LeaseLost):

@@ -40,12 +40,12 @@ def report(
         "started": state.started,
         "finished": state.finished,
         "seconds": None if state.finished is None else round(state.finished - state.started, 3),
-        "steps": [_step(step, state.steps.get(step.id)) for step in plan.steps if _shown(step)],
+        "steps": [_step(step, state.steps.get(step.id), state) for step in plan.steps if _shown(step)],
         "trigger": state.trigger,
         "rollback": str(emitted) if rollback is not None and emitted.exists() else None,
         "rollbackSteps": []
         if rollback is None
-        else [_step(step, state.rollback.get(step.id)) for step in rollback.steps if _shown(step)],
+        else [_step(step, state.rollback.get(step.id), state) for step in rollback.steps if _shown(step)],
         "changedSince": _changed(state.rollback),
         "uncertain": list(uncertain) if state.status in _UNSURE else [],
     }
@@ -58,12 +58,19 @@ def _shown(step: Step) -> bool:
     return step.verb is not Verb.BARRIER
 
 
-def _step(step: Step, state: StepState | None) -> dict[str, Json]:
-    state = state or StepState()
+def status_word(state: StepState, run: RunState) -> str:
+    """A node's status for people: what was begun and runs no more is *interrupted*."""
+    if state.status is StepStatus.INTENDED and run.status not in (RunStatus.RUNNING, RunStatus.ROLLING_BACK):
+        return "interrupted"
+    return state.status.value
+
+
+def _step(step: Step, known: StepState | None, run: RunState) -> dict[str, Json]:
+    state = known or StepState()
     row: dict[str, Json] = {
         "id": step.id,
         "kind": step.kind,
-        "status": state.status.value,
+        "status": status_word(state, run),
         "seconds": _seconds(state),
         "attempts": state.attempts,
     }

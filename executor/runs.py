@@ -247,8 +247,7 @@ class Runs:
             if item.trigger.automated and item.trigger.severity in (Severity.HIGH, Severity.CRITICAL)
         ]
         if back:
-            reason = f"trigger '{back[0].trigger.id}' fired: {back[0].trigger.condition}"
-            return self._fail(run, token, plan, base, stores, leases, reason)
+            return self._fail(run, token, plan, base, stores, leases, back[0].words)
         if execution.failures:
             failed = execution.failures[0]
             reason = f"step '{failed}' failed: {execution.states[failed].error}"
@@ -256,7 +255,7 @@ class Runs:
         if execution.finished:
             return self._end(run, token, RunStatus.COMPLETED)
         if acting:
-            return self._pause(run, token, f"trigger '{acting[0].trigger.id}' fired and a person decides")
+            return self._pause(run, token, f"{acting[0].words}; a person decides")
         if execution.interrupted:
             return self._pause(run, token, "interrupted")
         return self.state_of(run)

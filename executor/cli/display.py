@@ -50,6 +50,11 @@ class PlainDisplay:
             self._running[step.id] = counts
             self._beat()
 
+    def stopped(self, step: Step) -> None:
+        with self._lock:
+            self._running.pop(step.id, None)
+            self._say(f"‖ {step.id}: stopped at a safe place")
+
     def told(self, text: str) -> None:
         with self._lock:
             self._say(text)
@@ -107,6 +112,9 @@ class LiveDisplay:
     def progressed(self, step: Step, counts: Counts) -> None:
         with self._lock:
             self._counts[step.id] = (time.monotonic(), counts)
+
+    def stopped(self, step: Step) -> None:
+        self.told(f"{step.id}: stopped at a safe place")
 
     def told(self, text: str) -> None:
         with self._lock:

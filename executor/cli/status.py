@@ -13,7 +13,7 @@ from executor.cli.display import PlainDisplay, counted
 from executor.cli.options import json_option, state_option
 from executor.cli.telling import print_json, report_of, words
 from executor.folders import backups_folder, journal_file
-from executor.report import EXITS
+from executor.report import EXITS, status_word
 from executor.runs import Hands, Runs
 
 
@@ -90,12 +90,12 @@ def _one(runs: Runs, state: RunState, folder: Path, as_json: bool) -> None:
         if nodes:
             click.echo(f"{title}:")
         for step, item in nodes.items():
-            click.echo("  " + _line(step, item))
+            click.echo("  " + _line(step, item, state))
     click.echo(words(state, document))
 
 
-def _line(step: str, state: StepState) -> str:
-    text = f"{step:<32} {state.status.value:<9}"
+def _line(step: str, state: StepState, run: RunState) -> str:
+    text = f"{step:<32} {status_word(state, run):<11}"
     if state.started is not None and state.finished is not None:
         text += f" {state.finished - state.started:6.1f} s"
     if state.counts is not None:

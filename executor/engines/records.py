@@ -15,12 +15,12 @@ from executor.engines.manifest import (
     key_entries,
 )
 from executor.stores.bson_key import identity, key_of
-from executor.stores.port import Changes, KeyRange, RecordStore, Refused
+from executor.stores.port import Act, Fate, KeyRange, RecordStore, Refused
 
 _ROUNDS = 4
 """How often a record that changes under our hands is looked at again."""
 _REVISED = 500
-"""Records a transaction; MongoDB recommends at most 1,000."""
+"""Records that are read, compared and replaced at a time."""
 
 
 @dataclass(slots=True)
@@ -180,21 +180,24 @@ class RecordSide:
         """Replace the before-images, and only those. Returns the places where something else was."""
         keys = {place: key_of(batch.records[place]) for place in places}
         by_id = {identity(key): place for place, key in keys.items()}
-        ready: list[int] = []
 
-        def decide(found: list[bytes]) -> Changes:
-            ready.clear()
-            for record in found:
-                place = by_id.get(identity(key_of(record)))
-                if place is not None and record == batch.before[place]:
-                    ready.append(place)
-            return Changes(replace=[batch.records[place] for place in ready])
+        def decide(record: bytes) -> bytes | Act:
+            place = by_id.get(identity(key_of(record)))
+            if place is None or record != batch.before[place]:
+                return Act.LEAVE
+            return batch.records[place]
 
-        refusals = self.store.revise(self.collection, list(keys.values()), decide)
-        refused = {ready[item.index]: f"{item.kind}: {item.reason}" for item in refusals}
-        done.refused.update(refused)
-        done.written.update(place for place in ready if place not in refused)
-        return [place for place in places if place not in set(ready)]
+        settled: set[int] = set()
+        for revised in self.store.revise(self.collection, list(keys.values()), decide):
+            place = by_id.get(identity(key_of(revised.record)))
+            if place is None or revised.fate is Fate.LEFT:
+                continue
+            settled.add(place)
+            if revised.fate is Fate.REFUSED:
+                done.refused[place] = revised.reason
+            else:
+                done.written.add(place)
+        return [place for place in places if place not in settled]
 
     def _look_again(self, batch: RecordBatch, places: Sequence[int]) -> Look:
         """Look at what is there instead of what we had seen, and correct the manifest before anything else:

@@ -7,7 +7,7 @@ marked when it is undone, and what it speaks of is compared before it is touched
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import xxhash
@@ -31,12 +31,12 @@ from executor.engines.manifest import (
 from executor.engines.unit import key_text
 from executor.engines.vectors import marks_of, put_back, same_mark
 from executor.stores.bson_key import identity, key_of
-from executor.stores.port import Changes, RecordStore, VectorRecords, VectorStore
+from executor.stores.port import Act, Fate, RecordStore, VectorRecords, VectorStore
 
 LISTED = 1000
 """How many records that others changed are named; all are counted."""
 _AT_ONCE = 500
-"""Records a transaction."""
+"""Records that are read, compared and taken back at a time."""
 
 
 @dataclass(slots=True)
@@ -116,74 +116,54 @@ def _undo_range(entry: RangeEntry, store: RecordStore, collection: str, target: 
 def _delete(
     keys: Sequence[bytes], ours: set[bytes], store: RecordStore, collection: str, target: str, taken: Taken
 ) -> None:
-    gone: list[bytes] = []
-    changed: list[bytes] = []
+    def decide(record: bytes) -> bytes | Act:
+        return Act.DELETE if hash_of(record) in ours else Act.LEAVE
 
-    def decide(found: list[bytes]) -> Changes:
-        gone.clear()
-        changed.clear()
-        for record in found:
-            (gone if hash_of(record) in ours else changed).append(key_of(record))
-        return Changes(delete=gone)
-
-    store.revise(collection, keys, decide)
-    taken.deleted += len(gone)
-    for key in changed:
-        taken.leave(target, key_text(key))
-
-
-@dataclass(slots=True)
-class _Round:
-    """What one transaction decided."""
-
-    delete: list[bytes] = field(default_factory=list)
-    replace: list[bytes] = field(default_factory=list)
-    changed: list[bytes] = field(default_factory=list)
+    for revised in store.revise(collection, keys, decide):
+        if revised.fate is Fate.DELETED:
+            taken.deleted += 1
+        else:
+            taken.leave(target, key_text(key_of(revised.record)))
 
 
 def _undo_keys(entry: KeysEntry, store: RecordStore, collection: str, target: str, taken: Taken) -> None:
     hashes = split(entry.hashes, HASH)
     for start in range(0, len(entry.keys), _AT_ONCE):
         places = range(start, min(start + _AT_ONCE, len(entry.keys)))
-        by_id = {identity(entry.keys[place]): place for place in places}
-        decided = _Round()
-
-        def decide(found: list[bytes], by_id: Mapping[Hashable, int] = by_id) -> Changes:
-            nonlocal decided
-            decided = _decide(found, by_id, entry, hashes)
-            return Changes(delete=decided.delete, replace=decided.replace)
-
-        refusals = store.revise(collection, [entry.keys[place] for place in places], decide)
-        taken.deleted += len(decided.delete)
-        taken.restored += len(decided.replace) - len(refusals)
-        for refusal in refusals:
-            decided.changed.append(key_of(decided.replace[refusal.index]))
-        for key in decided.changed:
-            taken.leave(target, key_text(key))
+        _undo_some(entry, places, hashes, store, collection, target, taken)
 
 
-def _decide(
-    found: list[bytes], by_id: Mapping[Hashable, int], entry: KeysEntry, hashes: Sequence[bytes]
-) -> _Round:
-    decided = _Round()
-    seen: set[int] = set()
-    for record in found:
+def _undo_some(
+    entry: KeysEntry,
+    places: Sequence[int],
+    hashes: Sequence[bytes],
+    store: RecordStore,
+    collection: str,
+    target: str,
+    taken: Taken,
+) -> None:
+    by_id = {identity(entry.keys[place]): place for place in places}
+
+    def decide(record: bytes) -> bytes | Act:
         place = by_id.get(identity(key_of(record)))
+        if place is None or hash_of(record) != hashes[place]:
+            return Act.LEAVE
+        return entry.before.get(place, Act.DELETE)
+
+    gone = {place for place in places if place in entry.before}
+    for revised in store.revise(collection, [entry.keys[place] for place in places], decide):
+        place = by_id.get(identity(key_of(revised.record)))
         if place is None:
             continue
-        seen.add(place)
-        before = entry.before.get(place)
-        if hash_of(record) == hashes[place]:
-            if before is None:
-                decided.delete.append(key_of(record))
-            else:
-                decided.replace.append(before)
-        elif record != before:
-            decided.changed.append(key_of(record))
-    # Overwritten by us, and deleted by somebody since.
-    gone = [place for place in by_id.values() if place in entry.before and place not in seen]
-    decided.changed.extend(entry.keys[place] for place in gone)
-    return decided
+        gone.discard(place)
+        if revised.fate is Fate.DELETED:
+            taken.deleted += 1
+        elif revised.fate is Fate.REPLACED:
+            taken.restored += 1
+        elif revised.record != entry.before.get(place):
+            taken.leave(target, key_text(key_of(revised.record)))
+    for place in gone:  # overwritten by us, and deleted by somebody since
+        taken.leave(target, key_text(entry.keys[place]))
 
 
 def undo_vectors(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -127,13 +127,30 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What is to be done to some records: replace the record of the same key, or delete it."""
+class Act(Enum):
+    """What to do with a record, besides putting another in its place."""
 
-    replace: Sequence[bytes] = ()
-    delete: Sequence[bytes] = ()
-    """Keys."""
+    LEAVE = "leave"
+    DELETE = "delete"
+
+
+class Fate(StrEnum):
+    """What was done with a record."""
+
+    LEFT = "left"
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """What became of one record; ``record`` is it as it was found. ``reason``: why the store would not take
+    what was to take its place."""
+
+    record: bytes
+    fate: Fate
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +249,11 @@ class RecordStore(Store, Protocol):
         ...
 
     def revise(
-        self, collection: str, keys: Sequence[bytes], decide: Callable[[list[bytes]], Changes]
-    ) -> list[Refusal]:
-        """Read the records of ``keys``, ask ``decide`` what to do with them, do it: in one transaction
-        where the server has them, so that nobody's write in between is lost (``decide`` may be asked
-        again then). Refusals are of ``Changes.replace``, by index."""
+        self, collection: str, keys: Sequence[bytes], decide: Callable[[bytes], bytes | Act]
+    ) -> list[Revised]:
+        """Read the records of ``keys``, ask ``decide`` what to do with each (a record to put in its place, of
+        the same key), and do it where the record still is what was read: nobody's write in between is lost,
+        since such a record is read and decided on again. Keys that are not there are not in the answer."""
         ...
 
     def create(self, collection: str, options: JsonObject | None = None) -> None:

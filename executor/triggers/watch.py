@@ -28,6 +28,14 @@ class Fired:
     trigger: Trigger
     metrics: Mapping[str, float]
 
+    @property
+    def words(self) -> str:
+        """Which trigger, its condition, and what it saw."""
+        seen = ", ".join(f"{name} = {value:.4g}" for name, value in self.metrics.items())
+        if self.trigger.threshold is not None:
+            seen += f", threshold = {self.trigger.threshold:g}"
+        return f"trigger '{self.trigger.id}' fired: {self.trigger.condition} ({seen})"
+
     def to_json(self) -> JsonObject:
         """For the journal and the report."""
         return {

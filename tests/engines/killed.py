@@ -1,4 +1,4 @@
-"""``python -m tests.engines.killed JSON``: one attempt of a step, in a process that a crash point may kill."""
+"""``python -m tests.engines.killed JSON``: one attempt of a step, in a process that may be killed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from pymongo.database import Database
 
 from executor.contract import StepFailed, Stopped
 from executor.stores.bson_key import key_of
-from executor.stores.port import Changes
+from executor.stores.port import Act, Fate
 from tests.engines.contents import records
 from tests.engines.driving import Drive, copy
 
@@ -419,17 +419,20 @@ def test_an_interrupted_undo_is_run_again(drive: Drive, database: Documents) -> 
 
 def test_revise_keeps_what_is_written_in_between(drive: Drive, database: Documents) -> None:
     """A record that changes between the look and the write is looked at again: nobody's write is lost."""
-    database.target.insert_one({"_id": 1, "n": 0})
-    key = key_of(bson.encode({"_id": 1}))
-    looked: list[bytes] = []
+    database.target.insert_many([{"_id": 1, "n": 0}, {"_id": 2, "n": 0}, {"_id": 3, "n": 0}])
+    keys = [key_of(bson.encode({"_id": number})) for number in (1, 2, 3, 4)]
+    looked: list[int] = []
 
-    def decide(found: list[bytes]) -> Changes:
-        looked.append(found[0])
-        if len(looked) == 1:
-            database.target.update_one({"_id": 1}, {"$set": {"n": 7}})
-        n = bson.decode(found[0])["n"]
-        return Changes(replace=[bson.encode({"_id": 1, "n": n + 1})])
+    def decide(record: bytes) -> bytes | Act:
+        found = bson.decode(record)
+        looked.append(found["_id"])
+        if found["_id"] == 3:
+            return Act.LEAVE
+        if found["n"] == 0:
+            database.target.update_one({"_id": found["_id"]}, {"$set": {"n": 7}})
+        return bson.encode({**found, "n": found["n"] + 1}) if found["_id"] == 1 else Act.DELETE
 
-    drive.records.revise("target", [key], decide)
-    assert len(looked) == 2
-    assert database.target.find_one() == {"_id": 1, "n": 8}
+    revised = drive.records.revise("target", keys, decide)
+    assert sorted(looked) == [1, 1, 2, 2, 3]
+    assert sorted(item.fate for item in revised) == [Fate.DELETED, Fate.LEFT, Fate.REPLACED]
+    assert list(database.target.find()) == [{"_id": 1, "n": 8}, {"_id": 3, "n": 0}]

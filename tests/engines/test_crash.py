@@ -1,4 +1,4 @@
-"""Killed at every crash point of the data path, then continued, or taken back: nothing lost, nothing twice."""
+"""Killed at every crash point of the data path, then continued or taken back: nothing lost, none twice."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pymongo
 
 from compiler.model.plan import StoreSpec
 from executor.stores.bson_key import key_of
-from executor.stores.port import Changes, RecordStore
+from executor.stores.port import Fate, RecordStore
 from executor.stores.registry import open_store
 
 KILLED = """
@@ -49,13 +49,14 @@ def test_an_orphaned_transaction_is_ended(mongod: str, tmp_path: Path) -> None:
         wanted = bson.encode({"_id": 1, "whole": True})
         rounds = 0
 
-        def decide(found: list[bytes]) -> Changes:
+        def decide(record: bytes) -> bytes:
             nonlocal rounds
             rounds += 1
-            assert found == [bson.encode({"_id": 1})]
-            return Changes(replace=[wanted])
+            assert record == bson.encode({"_id": 1})
+            return wanted
 
-        assert store.revise("records", [key_of(wanted)], decide) == []
+        [revised] = store.revise("records", [key_of(wanted)], decide)
+        assert revised.fate is Fate.REPLACED
         store.close()
         assert rounds > 1, "there was no conflict to get over"
         assert client[name].records.find_one() == {"_id": 1, "whole": True}

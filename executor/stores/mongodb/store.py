@@ -20,8 +20,18 @@ from executor.stores.mongodb.client import connect, told
 from executor.stores.mongodb.commands import COMMAND_RECORDS
 from executor.stores.mongodb.lease import LEASES, MongoLeases
 from executor.stores.mongodb.reading import BY_KEY, CollectionSource, filter_of
+from executor.stores.mongodb.revising import Reviser
 from executor.stores.mongodb.undo import HOME, PREFIX, MongoUndoLog
-from executor.stores.port import Capabilities, Changes, CollectionFacts, KeyRange, Refusal, Secrets, Source
+from executor.stores.port import (
+    Act,
+    Capabilities,
+    CollectionFacts,
+    KeyRange,
+    Refusal,
+    Revised,
+    Secrets,
+    Source,
+)
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -193,17 +203,12 @@ class MongoStore:
         return writing.insert(self.name, self._database, collection, records)
 
     def revise(
-        self, collection: str, keys: Sequence[bytes], decide: Callable[[list[bytes]], Changes]
-    ) -> list[Refusal]:
-        return writing.revise(
-            self.name,
-            self._client,
-            self._database,
-            collection,
-            keys,
-            decide,
-            transactions=self._transactions,
+        self, collection: str, keys: Sequence[bytes], decide: Callable[[bytes], bytes | Act]
+    ) -> list[Revised]:
+        reviser = Reviser(
+            self.name, self._client, self._database, collection, decide, transactions=self._transactions
         )
+        return reviser.run(keys)
 
     def create(self, collection: str, options: JsonObject | None = None) -> None:
         with told(self.name):

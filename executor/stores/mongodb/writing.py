@@ -1,10 +1,9 @@
-"""Writing records as the bytes that they are, and taking them back under the eyes of a transaction."""
+"""Inserting records as the bytes that they are."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import contains
 from typing import TYPE_CHECKING
@@ -12,16 +11,12 @@ from typing import TYPE_CHECKING
 from bson.raw_bson import RawBSONDocument
 
 from executor.contract import StoreRefused, StoreUnavailable
-from executor.stores.bson_key import fields, in_keys, key_of
+from executor.stores.bson_key import fields, key_of
 from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
 from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, raw
-from executor.stores.mongodb.orphans import IDLE, end_orphans
-from executor.stores.mongodb.reading import chunks, fetch
-from executor.stores.port import Changes, Refusal, Refused
+from executor.stores.port import Refusal, Refused
 
 if TYPE_CHECKING:
-    from pymongo import MongoClient
-    from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
 LARGEST = 16 * 1024 * 1024
@@ -31,8 +26,6 @@ _DUPLICATE = 11000
 _TOO_LARGE = frozenset({10334, 17419, 17420})
 # What one record of many can be at fault for: bad values, broken BSON, names, nesting, a validator, types.
 _OF_ONE_RECORD = frozenset({2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 66, 121, 10334, 17280, 17419, 17420})
-_PATIENCE = 70.0
-"""Seconds that a conflict with another writer is borne; the server ends a transaction after 60."""
 # A timestamp element whose value is all zeros: the server would put its own clock there.
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]+\0{9}", re.DOTALL)
 _TIMESTAMP = b"\x11"  # the type of a timestamp element
@@ -111,7 +104,7 @@ def _insert_group(
             *_insert_group(store, database, collection, group[:half], records),
             *_insert_group(store, database, collection, group[half:], records),
         ]
-    return [_refusal(group[int(str(item["index"]))], item) for item in write_errors(store, reply)]
+    return [refusal_of(group[int(str(item["index"]))], item) for item in write_errors(store, reply)]
 
 
 def _insert_exactly(
@@ -122,140 +115,17 @@ def _insert_exactly(
     nothing: dict[str, object] = {**raw(key_of(record)), "$nor": [{}]}
     command = {
         "update": collection,
-        "updates": [{"q": nothing, "u": _exactly(record), "upsert": True}],
+        "updates": [{"q": nothing, "u": exactly(record), "upsert": True}],
         "writeConcern": MAJORITY,
     }
     with told(store):
         reply = database.command(command)
-    return [_refusal(index, item) for item in write_errors(store, reply)]
+    return [refusal_of(index, item) for item in write_errors(store, reply)]
 
 
-def _exactly(record: bytes) -> list[dict[str, object]]:
+def exactly(record: bytes) -> list[dict[str, object]]:
     """An update that leaves exactly these bytes, whatever they hold."""
     return [{"$replaceWith": {"$literal": raw(record)}}]
-
-
-def revise(
-    store: str,
-    client: MongoClient[dict[str, object]],
-    database: Database[dict[str, object]],
-    collection: str,
-    keys: Sequence[bytes],
-    decide: Callable[[list[bytes]], Changes],
-    *,
-    transactions: bool,
-) -> list[Refusal]:
-    """See RecordStore.revise."""
-    refused: dict[bytes, Refusal] = {}
-
-    def attempt(session: ClientSession | None) -> Changes:
-        changes = decide(fetch(store, database, collection, keys, session))
-        wanted = [record for record in changes.replace if key_of(record) not in refused]
-        _replace(store, database, collection, wanted, session)
-        for some in chunks(changes.delete):
-            command: dict[str, object] = {
-                "delete": collection,
-                "deletes": [{"q": raw(in_keys(some)), "limit": 0}],
-            }
-            _write(store, database, command, session)
-        return changes
-
-    begun, number = time.monotonic(), 0
-    while True:
-        number += 1
-        try:
-            changes = _in_transaction(store, client, attempt) if transactions else attempt(None)
-        except _OneRefused as error:
-            refused[key_of(error.record)] = _refusal(0, error.details)
-        except StoreUnavailable as error:
-            if not _may_repeat(error) or time.monotonic() - begun > _PATIENCE:
-                raise
-            if time.monotonic() - begun > IDLE:
-                end_orphans(store, client)
-            time.sleep(min(0.5, 0.005 * 2 ** min(number, 10)))
-        else:
-            places = {key_of(record): index for index, record in enumerate(changes.replace)}
-            return [
-                Refusal(index=places[key], kind=item.kind, reason=item.reason)
-                for key, item in refused.items()
-                if key in places
-            ]
-
-
-class _OneRefused(Exception):
-    """A replacement that the server would not take; its transaction is gone."""
-
-    def __init__(self, record: bytes, details: Mapping[str, object]) -> None:
-        super().__init__()
-        self.record, self.details = record, details
-
-
-def _in_transaction(
-    store: str, client: MongoClient[dict[str, object]], attempt: Callable[[ClientSession | None], Changes]
-) -> Changes:
-    from pymongo.read_concern import ReadConcern
-    from pymongo.write_concern import WriteConcern
-
-    with told(store):
-        session = client.start_session()
-    with session:
-        with told(store):
-            session.start_transaction(
-                read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", j=True)
-            )
-        try:
-            changes = attempt(session)
-            with told(store):
-                session.commit_transaction()
-        except BaseException:
-            _abort(session)
-            raise
-        return changes
-
-
-def _abort(session: ClientSession) -> None:
-    from pymongo.errors import PyMongoError
-
-    if session.in_transaction:
-        try:
-            session.abort_transaction()
-        except PyMongoError:
-            pass  # the server aborts it by itself
-
-
-def _may_repeat(error: StoreUnavailable) -> bool:
-    """Whether nothing of the transaction was done for certain, as a conflict with another writer tells."""
-    from pymongo.errors import PyMongoError
-
-    cause = error.__cause__
-    return isinstance(cause, PyMongoError) and cause.has_error_label("TransientTransactionError")
-
-
-def _replace(
-    store: str,
-    database: Database[dict[str, object]],
-    collection: str,
-    records: Sequence[bytes],
-    session: ClientSession | None,
-) -> None:
-    for group in _groups(range(len(records)), records):
-        updates = [{"q": raw(key_of(records[index])), "u": _exactly(records[index])} for index in group]
-        command: dict[str, object] = {"update": collection, "ordered": True, "updates": updates}
-        for item in _write(store, database, command, session):
-            raise _OneRefused(records[group[int(str(item["index"]))]], item)
-
-
-def _write(
-    store: str,
-    database: Database[dict[str, object]],
-    command: dict[str, object],
-    session: ClientSession | None,
-) -> list[Mapping[str, object]]:
-    if session is None:
-        command["writeConcern"] = MAJORITY
-    with told(store):
-        reply = database.command(command, session=session)
-    return write_errors(store, reply)
 
 
 def write_errors(store: str, reply: Mapping[str, object]) -> list[Mapping[str, object]]:
@@ -275,7 +145,8 @@ def write_errors(store: str, reply: Mapping[str, object]) -> list[Mapping[str, o
     return errors
 
 
-def _refusal(index: int, error: Mapping[str, object]) -> Refusal:
+def refusal_of(index: int, error: Mapping[str, object]) -> Refusal:
+    """A single record's error as a refusal."""
     code, message = error.get("code"), without_secrets(error.get("errmsg", ""))
     if code == _DUPLICATE:
         pattern = error.get("keyPattern")
