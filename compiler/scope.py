@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 
 from compiler.actions.meaning import Meaning, Place
 from compiler.actions.registry import ACTIONS
+from compiler.analysis.snippets import expression_fault, function_fault, template_fault
 from compiler.diagnostics import Collector, Span, did_you_mean
 from compiler.model.plan import Json, JsonObject, StoreSpec
 from compiler.source.documents import Documents
 from compiler.source.files import FileFault, Files, locate, relative
 from compiler.source.quantity import DurationUnit, SizeUnit, parse_duration, parse_size
 from compiler.source.tree import MappingNode, Node, ScalarNode, SequenceNode
+
+LARGEST_SOURCE = 4_000_000
+"""Bytes of a Python file that a plan may name."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +108,18 @@ class ActionScope:
         if node is None or not path:
             return None  # validation has said so, with the place
         found = self._input(path, node.span)
-        return f"{found}:{name}" if found is not None else None
+        if found is None:
+            return None
+        try:
+            source = self.plan.files.read(locate(self.plan.documents.folder, path), LARGEST_SOURCE)
+        except FileFault as error:
+            self.report(error.code, node.span, str(error))
+            return None
+        fault = function_fault(source, name)
+        if fault is not None:
+            message, names = fault
+            self.report("bad-function", node.span, f"{found}: {message}", did_you_mean(name, names))
+        return f"{found}:{name}"
 
     def seconds(self, node: Node | None, unit: DurationUnit) -> float | None:
         if node is None:
@@ -153,9 +168,23 @@ class ActionScope:
         return spec
 
     def _operation(self, node: Node) -> Json:
-        if isinstance(node, MappingNode) and "python" in node:
+        if not isinstance(node, MappingNode):
+            return node.plain()
+        if "python" in node:
             return {"python": self.function(node.get("python"))}
+        condition = node.get("filter")
+        text = _text(condition)
+        if condition is not None and text is not None:
+            self._tell("bad-expression", condition.span, expression_fault(text))
+        for entry in node.mapping("template") or ():
+            text = _text(entry.value)
+            if text is not None:
+                self._tell("bad-template", entry.value.span, template_fault(text))
         return node.plain()
+
+    def _tell(self, code: str, span: Span, fault: str | None) -> None:
+        if fault is not None:
+            self.report(code, span, fault)
 
 
 def _text(node: Node | None) -> str | None:

@@ -109,7 +109,8 @@ class Execution:
         self.graph, self.which, self.states = graph, which, dict(states)
         self._around, self._forward, self._watch, self._meter = around, forward, watch, meter
         self._frontier = Frontier(graph, states)
-        self._ended: queue.SimpleQueue[tuple[Step, StepState | BaseException] | None] = queue.SimpleQueue()
+        # Not SimpleQueue: its timed get may wait for ever when a signal meets it.
+        self._ended: queue.Queue[tuple[Step, StepState | BaseException] | None] = queue.Queue()
         self._nudged = threading.Event()
         self._stop = Stop.NO
         self._lock = threading.Lock()

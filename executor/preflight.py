@@ -58,6 +58,21 @@ def open_and_ping(stores: OpenStores, names: Iterable[str]) -> None:
         store.ping()
 
 
+def refuse_missing_places(plan: CompiledPlan, stores: OpenStores) -> None:
+    """Every collection that a step requires is there, or is written by another step. Raises Stale."""
+    written = {place for step in plan.steps for place in step.writes}
+    required = {place: step.id for step in plan.steps for place in step.requires if place not in written}
+    for place, step in sorted(required.items()):
+        name, _, collection = place.partition(".")
+        store = stores.open(name)
+        assert isinstance(store, Store)
+        if not store.exists(collection):
+            raise Stale(
+                f"step '{step}' reads '{place}', and there is no such collection",
+                hint="is it the right store? Create it, even empty, if it is meant to hold nothing",
+            )
+
+
 def claims(plan: CompiledPlan, stores: OpenStores, state: LeaseHome) -> list[Claim]:
     """The leases that a run of this plan needs: one for the plan, one for every target that it writes,
     kept where every writer of that target sees it."""

@@ -26,7 +26,13 @@ from executor.journal.fold import fold
 from executor.journal.sqlite import SqliteJournal
 from executor.lease import Leases, StateLeases
 from executor.owner import this_process
-from executor.preflight import claims, open_and_ping, refuse_moved_files, stores_of
+from executor.preflight import (
+    claims,
+    open_and_ping,
+    refuse_missing_places,
+    refuse_moved_files,
+    stores_of,
+)
 from executor.stores.registry import OpenStores
 from executor.triggers.watch import Meter, Watch
 
@@ -122,6 +128,7 @@ class Runs:
         stores = OpenStores(plan.stores, base=base, state=self._state)
         try:
             open_and_ping(stores, stores_of(plan.steps))
+            refuse_missing_places(plan, stores)
         finally:
             stores.close_all()
 
@@ -130,6 +137,7 @@ class Runs:
         refuse_moved_files(plan, base)
         run = new_run_id(self._hands.clock)
         with self._owned(run, plan, plan, base) as (stores, leases):
+            refuse_missing_places(plan, stores)
             started = Event(phase=Phase.STARTED, at=self._now(), data={"base": str(base)})
             token = self.journal.create(run, plan, this_process(run), started)
             reach("run.created")
@@ -173,7 +181,7 @@ class Runs:
         with self._owned(run, plan, graph, base) as (stores, leases):
             token = self._take_over(run)
             if state.rollback_digest is None:
-                self._decide(run, token, graph, reason)
+                self._decide(run, token, graph, reason, asked=True)
             for skip in skips:
                 data: JsonObject = {"status": "skipped", "result": {"skippedBecause": skip.reason}}
                 self._append(run, token, Phase.OUTCOME, data, step=skip.step, graph=Graph.ROLLBACK)
@@ -280,9 +288,10 @@ class Runs:
         self._decide(run, token, derive(plan, states), reason)
         return self._go_back(run, token, plan, base, stores, leases)
 
-    def _decide(self, run: str, token: int, graph: CompiledPlan, reason: str) -> None:
+    def _decide(self, run: str, token: int, graph: CompiledPlan, reason: str, *, asked: bool = False) -> None:
         self.journal.keep_graph(run, token, graph)
-        self._append(run, token, Phase.DECIDED, {"graph": graph.digest, "reason": reason})
+        decided: JsonObject = {"graph": graph.digest, "reason": reason, "asked": asked}
+        self._append(run, token, Phase.DECIDED, decided)
         reach("rollback.decided")
         self._hands.observer.told(f"rolling back: {reason}")
 

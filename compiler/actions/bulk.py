@@ -59,6 +59,7 @@ def bulk(node: MappingNode, scope: Scope) -> Meaning | None:
     return Meaning(
         params=params,
         reads=(str(source),),
+        requires=(str(source),),
         writes=tuple(sorted(str(target) for target in known)),
         inverse=Inverse(
             summary="delete what was created, restore what was overwritten in "

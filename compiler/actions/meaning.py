@@ -38,6 +38,8 @@ class Meaning:
     params: JsonObject
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    """Places that must be there before the run, unless another step writes them."""
     inverse: Inverse | None = None
     category: Category = Category.DATA
     interruptible: bool = False

@@ -140,7 +140,8 @@ class Step:
 
     ``params`` are the action's own, resolved and validated (for the node of an inverse: those of the
     step that it takes back, named by ``undoes``). ``reads`` and ``writes`` name what is touched, as
-    ``store.collection`` or ``file:path``. ``timeout`` is in seconds, None for no limit. ``resources``
+    ``store.collection`` or ``file:path``; ``requires`` are those that must be there before the run, unless
+    another step writes them. ``timeout`` is in seconds, None for no limit. ``resources``
     are exclusive: two steps that name one never run at the same time. ``irreversible`` holds the
     reason where there is no inverse.
     """
@@ -155,6 +156,7 @@ class Step:
     params: JsonObject = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     undoes: str | None = None
     guard: Guard | None = None
     inverse: Inverse | None = None

@@ -110,4 +110,6 @@ class RunState:
     rollback_digest: str | None = None
     rollback: Mapping[str, StepState] = field(default_factory=dict)
     reason: str | None = None
+    asked: bool = False
+    """Whether a person asked for the rollback."""
     trigger: JsonObject | None = None

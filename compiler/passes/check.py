@@ -9,6 +9,10 @@ from collections.abc import Callable
 from compiler.compilation import Compilation
 from compiler.diagnostics import did_you_mean
 from compiler.model.plan import Step, Verb
+from compiler.source.tree import MappingNode
+
+STATIC_DIMENSION = 256
+"""What the static provider's model gives."""
 
 
 def check(compilation: Compilation) -> Compilation:
@@ -104,6 +108,25 @@ def _vector_stores(compilation: Compilation) -> None:
             )
 
 
+def _dimensions(compilation: Compilation) -> None:
+    """A store's dimension is that of the vectors that fill it, as far as that is known."""
+    for entry in compilation.documents.plan.root.mapping("stores") or ():
+        spec = compilation.stores.get(entry.key)
+        embedding = spec.options.get("embedding") if spec is not None else None
+        if spec is None or not isinstance(embedding, dict) or not isinstance(entry.value, MappingNode):
+            continue
+        wanted, given = spec.options.get("dimension"), embedding.get("dimension")
+        if embedding.get("provider") == "static":
+            given = STATIC_DIMENSION
+        if isinstance(wanted, int) and isinstance(given, int) and wanted != given:
+            compilation.collector.report(
+                "dimension-mismatch",
+                entry.value.value_span("dimension"),
+                f"'{entry.key}' wants {wanted} dimensions, and its embedding gives {given}",
+                f"Write 'dimension: {given}', or choose another provider.",
+            )
+
+
 def _procedures_without_reach(compilation: Compilation) -> None:
     """Every rollback procedure can be reached."""
     strategy = compilation.documents.strategy
@@ -127,5 +150,6 @@ QUESTIONS: tuple[Callable[[Compilation], None], ...] = (
     _unordered_writes,
     _unused_stores,
     _vector_stores,
+    _dimensions,
     _procedures_without_reach,
 )

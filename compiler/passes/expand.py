@@ -87,6 +87,7 @@ def step_of(draft: Draft, compilation: Compilation) -> Step:
         params=meaning.params,
         reads=meaning.reads,
         writes=meaning.writes,
+        requires=meaning.requires,
         inverse=None if step.irreversible else meaning.inverse,
         category=_category(node, draft),
         interruptible=meaning.interruptible,

@@ -60,14 +60,16 @@ def apply_command(
     """
     compiled, base = _read(plan, given, as_json)
     if not as_json:
-        click.echo(driver.render(compiled, "text"), err=True, nl=False)
+        # Whoever has said yes has seen it: 'plan compile' and 'plan graph' show it again.
+        text = _headline(compiled) if yes and not dry_run else driver.render(compiled, "text")
+        click.echo(text, err=True, nl=False)
     stopper = Stopper()
     display = display_for(compiled)
     runs = Runs(state, Hands(observer=display, stop_asked=stopper.asked, wait_for_people=wait))
     try:
         if dry_run:
             runs.look(compiled, base)
-            _tell_dry_run(compiled, as_json)
+            _tell_dry_run(compiled, state, as_json)
             return
         earlier = _earlier(runs, compiled, supersede)
         _ask(compiled, yes, earlier)
@@ -77,6 +79,11 @@ def apply_command(
     finally:
         runs.close()
     sys.exit(code)
+
+
+def _headline(plan: CompiledPlan) -> str:
+    steps = sum(step.verb is not Verb.BARRIER for step in plan.steps)
+    return f"{plan.name} {plan.version} ({plan.digest[:19]}…): {steps} steps\n"
 
 
 def _read(path: Path, given: tuple[str, ...], as_json: bool) -> tuple[CompiledPlan, Path]:
@@ -143,7 +150,7 @@ def _ask(plan: CompiledPlan, yes: bool, earlier: RunState | None) -> None:
         raise Declined(f"'{plan.name}' was not applied")
 
 
-def _tell_dry_run(plan: CompiledPlan, as_json: bool) -> None:
+def _tell_dry_run(plan: CompiledPlan, state: Path, as_json: bool) -> None:
     steps: list[Json] = [
         {"id": step.id, "kind": step.kind, "status": "pending", "seconds": None}
         for step in plan.steps
@@ -163,4 +170,7 @@ def _tell_dry_run(plan: CompiledPlan, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(f"\nDry run: the files are unchanged, the stores answer; {len(steps)} steps would run.")
+        click.echo(
+            f"\nDry run: the files are unchanged, the stores answer, what is read is there."
+            f"\n{len(steps)} steps would run, with their state in {state.absolute()}."
+        )

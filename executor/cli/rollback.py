@@ -9,7 +9,7 @@ import click
 
 from compiler import driver
 from compiler.model.plan import Verb
-from compiler.model.run import RunStatus
+from compiler.model.run import RunState, RunStatus
 from executor.cli.display import PlainDisplay, display_for
 from executor.cli.options import json_option, state_option, wait_option
 from executor.cli.stopping import Stopper
@@ -66,10 +66,7 @@ def rollback_command(
     with Runs.opened(state, Hands(observer=PlainDisplay())) as runs:
         chosen = runs.named(run)
         graph = runs.rollback_graph(chosen)
-        if runs.state_of(chosen).status is RunStatus.ROLLBACK_FAILED and not (go_on or dry_run or emit):
-            raise NotConfirmed(
-                f"the rollback of run {chosen} failed before", hint=f"plan rollback {chosen} --continue"
-            )
+        _check(runs.state_of(chosen), go_on=go_on, looking=dry_run or emit is not None)
     if emit is not None:
         path = emit_graph(graph, emit, "rollback", lambda text: click.echo(text, err=True))
         if not dry_run:
@@ -81,7 +78,7 @@ def rollback_command(
         else:
             click.echo(driver.render(graph, "text"), nl=False)
         return
-    if not as_json:
+    if not as_json and not yes:
         click.echo(driver.render(graph, "text"), err=True, nl=False)
     nodes = sum(step.verb is not Verb.BARRIER for step in graph.steps)
     _ask(chosen, nodes, yes)
@@ -97,6 +94,18 @@ def rollback_command(
         code = tell(runs, ended, state, as_json)
     # Asked for and done: this rollback is not a failure.
     sys.exit(0 if ended.status is RunStatus.ROLLED_BACK else code)
+
+
+def _check(state: RunState, *, go_on: bool, looking: bool) -> None:
+    """Raises where the words of the command do not fit the run."""
+    if state.status in (RunStatus.ROLLED_BACK, RunStatus.ROLLED_BACK_WITH_WARNINGS) and not looking:
+        click.echo(f"Run {state.run} is rolled back already; nothing is done.", err=True)
+    if go_on and state.rollback_digest is None and state.status is not RunStatus.HALTED:
+        raise click.UsageError(f"run {state.run} is {state.status.value}: it has no rollback to go on with")
+    if state.status is RunStatus.ROLLBACK_FAILED and not (go_on or looking):
+        raise NotConfirmed(
+            f"the rollback of run {state.run} failed before", hint=f"plan rollback {state.run} --continue"
+        )
 
 
 def _ask(run: str, nodes: int, yes: bool) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from compiler.model.plan import Json
-from compiler.model.run import RunState, StepState
+from compiler.model.plan import Json, Verb
+from compiler.model.run import RunState, RunStatus, StepState
 from executor.cli.display import PlainDisplay, counted
 from executor.cli.options import json_option, state_option
 from executor.cli.telling import print_json, report_of, words
 from executor.folders import backups_folder, journal_file
+from executor.owner import proven_dead
 from executor.report import EXITS, status_word
 from executor.runs import Hands, Runs
 
@@ -55,7 +56,7 @@ def _all(runs: Runs, folder: Path, as_json: bool) -> None:
             {
                 "run": row.run,
                 "plan": row.name,
-                "status": state.status.value,
+                "status": _status(runs, state),
                 "exit": EXITS[state.status],
                 "started": state.started,
                 "finished": state.finished,
@@ -73,7 +74,20 @@ def _all(runs: Runs, folder: Path, as_json: bool) -> None:
         assert isinstance(item, dict)
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(item["started"]))))
         line = f"{item['run']}  {began}  {item['plan']:<20} {item['status']}, {item['stepsDone']} steps done"
+        if item["status"] == "interrupted":
+            line += f" (go on: plan resume {item['run']})"
         click.echo(line + (f", backups in {item['backups']}" if item["backups"] else ""))
+
+
+def _status(runs: Runs, state: RunState) -> str:
+    """A run whose process is gone runs no more, whatever its journal says last."""
+    live = state.status in (RunStatus.RUNNING, RunStatus.ROLLING_BACK)
+    owner = {
+        key: value
+        for key, value in runs.journal.row(state.run).owner.items()
+        if isinstance(value, (str, int))
+    }
+    return "interrupted" if live and proven_dead(owner) else state.status.value
 
 
 def _backups(folder: Path, run: str) -> str | None:
@@ -106,6 +120,11 @@ def _line(step: str, state: StepState, run: RunState) -> str:
 
 
 def _dead(runs: Runs, run: str, step: str, as_json: bool) -> None:
+    known = [item.id for item in runs.plan_of(run).steps if item.verb is not Verb.BARRIER]
+    if step not in known:
+        raise click.BadParameter(
+            f"run {run} has no step '{step}'; it has {', '.join(known)}", param_hint="--dead"
+        )
     letters = runs.journal.dead_letters(run, step)
     if as_json:
         print_json(

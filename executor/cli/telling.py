@@ -52,16 +52,25 @@ def report_of(runs: Runs, state: RunState, folder: Path) -> dict[str, Json]:
     return report(state, runs.plan_of(state.run), rollback, folder)
 
 
+_ASKED = {
+    RunStatus.ROLLED_BACK: "Rolled back, as asked: the stores are what they were.",
+    RunStatus.ROLLED_BACK_WITH_WARNINGS: "Rolled back, as asked, with warnings.",
+}
+
+
 def words(state: RunState, document: dict[str, Json]) -> str:
     """The end of a run in a few lines."""
-    lines = ["", f"Run {state.run}: {_SENTENCES[state.status]}"]
+    sentence = (_ASKED if state.asked else {}).get(state.status, _SENTENCES[state.status])
+    lines = ["", f"Run {state.run}: {sentence}"]
     if state.reason and state.status is not RunStatus.COMPLETED:
-        lines.append(f"  Because:   {state.reason}")
+        lines.append(f"  Because:    {state.reason}")
     for step, item in state.steps.items():
         if item.counts is not None:
             lines.append(f"  {step}: {counted(item.counts)}")
+            if item.counts.dead and item.counts.written:
+                lines.append(f"    Which:    plan status {state.run} --dead {step}")
     if document["rollback"]:
-        lines.append(f"  Way back:  {document['rollback']}")
+        lines.append(f"  Way back:   {document['rollback']}")
     changed = document["changedSince"]
     assert isinstance(changed, list)
     for item_changed in changed:

@@ -44,6 +44,7 @@ def _run_after(state: RunState, event: Event) -> RunState:
             status=RunStatus.ROLLING_BACK,
             rollback_digest=_text(event.data, "graph"),
             reason=_text(event.data, "reason"),
+            asked=event.data.get("asked") is True,
             finished=None,
         )
     if event.phase is Phase.ENDED:

@@ -105,6 +105,24 @@ CASES = [
         " errorRate >, severity: low, automated: true}]}",
     ),
     (
+        "bad-expression",
+        9,
+        "  - {id: a, name: A, tasks: [{id: x, action: {bulk: {source: m.a, targets: [m.b],\n"
+        "      transform: {steps: [{filter: state = deleted}]}}}}]}",
+    ),
+    (
+        "bad-template",
+        9,
+        "  - {id: a, name: A, tasks: [{id: x, action: {bulk: {source: m.a, targets: [m.b],\n"
+        "      transform: {steps: [{template: {c: '{{ title }: {{ text }}'}}]}}}}]}",
+    ),
+    (
+        "bad-function",
+        9,
+        "  - {id: a, name: A, tasks: [{id: x, action: {bulk: {source: m.a, targets: [m.b],\n"
+        "      transform: {steps: [{python: './plan.yaml:clean'}]}}}}]}",
+    ),
+    (
         "rollback-cycle",
         10,
         "  - {id: a, name: A, tasks: [{id: x, action: {restore: {from: plan.yaml, into: m.t}}},"
@@ -126,6 +144,15 @@ def test_faults_of_meaning(code: str, line: int, phases: str, tmp_path: Path) ->
     found = [item for item in result.diagnostics if item.code == code]
     assert [item.span.line for item in found if item.span] == [line], result.text
     assert found[0].detail
+
+
+def test_a_known_dimension_is_checked(tmp_path: Path) -> None:
+    """A store whose dimension is not that of its embedding does not compile."""
+    text = HEAD.replace("path: ./vectors,", "path: ./vectors, dimension: 384,")
+    result = compiled(
+        tmp_path, text + "  - {id: a, name: A, tasks: [{id: x, action: {health: {store: c}}}]}\n"
+    )
+    assert [i.span.line for i in result.diagnostics if i.code == "dimension-mismatch" and i.span] == [6]
 
 
 def test_prerequisites_and_phases_make_the_order(tmp_path: Path) -> None:

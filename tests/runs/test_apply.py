@@ -270,6 +270,54 @@ def test_interrupt_and_resume(project: Project, client: Client) -> None:
     assert statuses(done) == [("copy", "done"), ("wait", "done")]
 
 
+def test_interrupted_in_the_middle_of_a_copy(project: Project, client: Client) -> None:
+    """One Ctrl-C stops a copy between two batches, and the rest is copied when the run goes on."""
+    fill(client, project.database, 30_000)
+    project.write(
+        "plan.yaml",
+        PLAN.replace("@LAST@", '["true"]').replace("batchSize: 100", "batchSize: 20, maxConcurrency: 1"),
+    )
+    child = project.start("apply", "plan.yaml", "--yes", "--json")
+    deadline = time.monotonic() + 60
+    while client[project.database].target.estimated_document_count() < 1000 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 9, err
+    report = json.loads(out)
+    [row] = [item for item in report["steps"] if item["id"] == "copy"]
+    assert row["status"] == "interrupted"
+    assert 0 < row["read"] < 30_000
+    assert project.call("status", "--json").report["runs"][0]["status"] == "paused"
+    done = project.call("resume", "--json")
+    assert done.code == 0, done.err
+    assert (done.step("copy")["read"], done.step("copy")["written"]) == (30_000, 30_000)
+
+
+def test_a_missing_source_is_told_before_anything_runs(project: Project) -> None:
+    """A collection that nothing makes and a step reads is refused at once, by a dry run too."""
+    write(project)
+    for extra in (["--dry-run"], []):
+        done = project.call("apply", "plan.yaml", "--yes", *extra)
+        assert done.code == 4, done.err
+        assert "old.source" in done.err
+    assert project.call("status", "--json").report == {"runs": []}
+
+
+def test_words_of_rollback(project: Project, client: Client) -> None:
+    """A rollback that was asked for is no failure; there is none to continue; a second does nothing."""
+    fill(client, project.database, 10)
+    write(project)
+    run = project.apply().report["run"]
+    assert project.call("rollback", run, "--continue", "--yes").code == 2
+    done = project.call("rollback", run, "--yes")
+    assert done.code == 0
+    assert "as asked" in done.out
+    assert "Failed" not in done.out
+    assert "already" in project.call("rollback", run, "--yes").err
+    assert project.call("status", run, "--dead", "nothing").code == 2
+
+
 def test_moved_files_are_refused(project: Project, client: Client) -> None:
     """A compiled plan whose script was edited since is refused with its name, exit 4, nothing written."""
     project.write("do.sh", "exit 0\n")

@@ -129,6 +129,40 @@ $elemMatch with several fields each are written as lists of one-field conditions
 """,
     ),
     Code(
+        "bad-template",
+        "error",
+        "A template cannot be read",
+        """
+Templates are Jinja: {{ field }} stands for a field of the document, {% if field %} … {% endif %} for a
+condition.
+""",
+    ),
+    Code(
+        "bad-expression",
+        "error",
+        "An expression cannot be read",
+        """
+A filter is a Jinja expression over the document's fields: status == 'live' and uses > 3.
+""",
+    ),
+    Code(
+        "bad-function",
+        "error",
+        "A Python function cannot be used",
+        """
+A function is named ./file.py:name. The file is read, not run, when the plan is compiled: it must be
+Python, and have something of that name at its top level.
+""",
+    ),
+    Code(
+        "dimension-mismatch",
+        "error",
+        "Vectors have the wrong dimension",
+        """
+The store says one dimension, and what fills it gives vectors of another. The static provider gives 256.
+""",
+    ),
+    Code(
         "no-embedding",
         "error",
         "Where vectors come from is not known",

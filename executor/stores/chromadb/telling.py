@@ -7,7 +7,15 @@ from contextlib import contextmanager
 
 from executor.contract import StoreRefused, StoreUnavailable
 
-_BUSY = ("database is locked", "timed out", "timeout", "Connection refused", "connection closed")
+_BUSY = (
+    "database is locked",
+    "timed out",
+    "timeout",
+    "Connection refused",
+    "connection closed",
+    # An index that is being made anew, just after a collection of that name was dropped.
+    "Nothing found on disk",
+)
 
 
 class NotThere(StoreRefused):

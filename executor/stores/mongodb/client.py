@@ -37,6 +37,8 @@ def connect(name: str, uri: str) -> MongoClient[dict[str, object]]:
     from pymongo.errors import PyMongoError
 
     try:
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("it begins with neither mongodb:// nor mongodb+srv://")
         client: MongoClient[dict[str, object]] = MongoClient(
             uri,
             appname=APP_NAME,

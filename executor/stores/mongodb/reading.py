@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bson import decode
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.json_util import JSONOptions, object_hook
 from bson.raw_bson import RawBSONDocument
@@ -38,7 +39,7 @@ def filter_of(store: str, where: JsonObject | None) -> dict[str, object]:
         return {}
     try:
         value = json.loads(json.dumps(where), object_hook=lambda pairs: object_hook(pairs, _DATES))
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+    except (BSONError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise StoreRefused(store, f"the filter is not extended JSON: {error}") from None
     return dict(value)
 

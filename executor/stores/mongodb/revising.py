@@ -132,12 +132,15 @@ class Reviser:
         limited = {**command, "writeConcern": MAJORITY, "maxTimeMS": _BLOCKED_MS}
         try:
             with told(self.store):
-                return self.database.command(limited)
+                reply = self.database.command(limited)
         except StoreUnavailable as error:
             if getattr(error.__cause__, "code", None) != _TIME_EXCEEDED:
                 raise
-            end_orphans(self.store, self.client)
-            return {"n": -1}
+        else:
+            if all(item["code"] != _TIME_EXCEEDED for item in reply.get("writeErrors", ())):
+                return reply
+        end_orphans(self.store, self.client)
+        return {"n": -1}
 
     def _replace_large(self, record: bytes, other: bytes) -> list[bytes]:
         """Replace one record in a transaction: read it, compare here, replace it."""
