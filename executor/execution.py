@@ -232,7 +232,8 @@ class Execution:
                     return self.states.get(step.id, StepState())
                 self._around.observer.told(f"{step.id}: {error.message}; trying again")
                 self._pause(step.retry.delay * 2 ** (attempt - first))
-            except Exception as error:  # noqa: BLE001 - a fault of ours or of a user's function stops the step
+            # A fault of ours or of a user's function stops the step, one that would end the process too.
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
                 return self._fail(step, attempt, _unexpected(error, step, self._around.folder))
             attempt, in_doubt = attempt + 1, step.id in self.states
 
@@ -393,6 +394,9 @@ class Execution:
         return state.prepared if state else None
 
     def _counts_of(self, step_id: str) -> Counts | None:
+        if self.which is Graph.ROLLBACK:
+            known = self._forward.get(step_id)
+            return known.counts if known is not None else None
         state = self.states.get(step_id)
         return state.counts if state is not None and state.status is StepStatus.DONE else None
 
@@ -424,7 +428,7 @@ def _json(data: Mapping[str, object]) -> JsonObject:
     return encoded
 
 
-def _unexpected(error: Exception, step: Step, folder: Path) -> StepFailed:
+def _unexpected(error: BaseException, step: Step, folder: Path) -> StepFailed:
     """A fault that is nobody's FordwayError: its traceback goes to a file, one line to the user."""
     import traceback
 

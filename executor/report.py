@@ -16,6 +16,7 @@ EXITS: Mapping[RunStatus, int] = {
     RunStatus.ROLLBACK_FAILED: 8,
     RunStatus.HALTED: 8,
     RunStatus.FAILED: 8,
+    RunStatus.SUPERSEDED: 8,
     RunStatus.WAITING: 9,
     RunStatus.PAUSED: 9,
     RunStatus.RUNNING: 9,

@@ -36,7 +36,14 @@ from executor.preflight import (
 from executor.stores.registry import OpenStores
 from executor.triggers.watch import Meter, Watch
 
-FINAL = frozenset({RunStatus.COMPLETED, RunStatus.ROLLED_BACK, RunStatus.ROLLED_BACK_WITH_WARNINGS})
+FINAL = frozenset(
+    {
+        RunStatus.COMPLETED,
+        RunStatus.ROLLED_BACK,
+        RunStatus.ROLLED_BACK_WITH_WARNINGS,
+        RunStatus.SUPERSEDED,
+    }
+)
 
 
 class UnknownRun(FordwayError):
@@ -161,6 +168,11 @@ class Runs:
             if state.rollback_digest is not None:
                 return self._go_back(run, token, plan, base, stores, leases)
             return self._live(run, token, plan, base, stores, leases)
+
+    def supersede(self, run: str) -> None:
+        """End a run as it stands, because a person begins anew. It can still be taken back."""
+        token = self.journal.take_over(run, this_process(run))
+        self._append(run, token, Phase.ENDED, {"status": RunStatus.SUPERSEDED.value, "reason": "superseded"})
 
     def rollback_graph(self, run: str) -> CompiledPlan:
         """The way back from where the run stands; the graph that was decided on, where there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.actions.meaning import Meaning, Place, Scope, rule_of_thumb
+from compiler.actions.meaning import Meaning, Place, Scope, rule_of_thumb, same_place
 from compiler.model.plan import Inverse, Json, JsonObject
 from compiler.source.tree import MappingNode, ScalarNode, SequenceNode
 
@@ -27,7 +27,8 @@ def bulk(node: MappingNode, scope: Scope) -> Meaning | None:
     mode = _mode(records, vectors, transform)
     if vectors is not None:
         _check_content(node, transform, scope)
-    if str(source) in {str(target) for target in known}:
+    here = same_place(scope.stores, str(source))
+    if here in {same_place(scope.stores, str(target)) for target in known}:
         scope.report(
             "same-place",
             node.value_span("targets"),

@@ -102,6 +102,24 @@ class Action(Protocol):
         ...
 
 
+def same_place(stores: Mapping[str, StoreSpec], place: str) -> str:
+    """A place by the first of the stores that are the same one under several names, so that two names of
+    one collection are equal."""
+    name, dot, collection = place.partition(".")
+    spec = stores.get(name)
+    if not dot or spec is None:
+        return place
+    known = _ADDRESS.get(spec.type, ())
+    address = {key: spec.options.get(key) for key in known}
+    for other, candidate in stores.items():
+        if candidate.type == spec.type and address == {key: candidate.options.get(key) for key in known}:
+            return f"{other}.{collection}"
+    return place
+
+
+_ADDRESS = {"mongodb": ("uri", "database"), "chromadb": ("path", "host", "port")}
+"""The options that say where a store is."""
+
 NOTHING = Inverse(summary="nothing to take back", safe_when_absent=True, nothing=True)
 
 

@@ -28,7 +28,7 @@ ENDED_WELL = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
 
 
 class RunStatus(StrEnum):
-    """Where a run stands; the last seven are final but for ``ROLLBACK_FAILED``, which continues."""
+    """Where a run stands; the last ones are final but for ``ROLLBACK_FAILED``, which continues."""
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -41,6 +41,8 @@ class RunStatus(StrEnum):
     ROLLED_BACK = "rolled_back"
     ROLLED_BACK_WITH_WARNINGS = "rolled_back_with_warnings"
     ROLLBACK_FAILED = "rollback_failed"
+    SUPERSEDED = "superseded"
+    """Left as it was: a person began anew instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

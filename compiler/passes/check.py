@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable
 
+from compiler.actions.meaning import same_place
 from compiler.compilation import Compilation
 from compiler.diagnostics import did_you_mean
 from compiler.model.plan import Step, Verb
@@ -44,7 +45,7 @@ def _unordered_writes(compilation: Compilation) -> None:
         return
     writers: dict[str, list[Step]] = defaultdict(list)
     for step in compilation.steps:
-        for place in step.writes:
+        for place in {same_place(compilation.stores, item) for item in step.writes}:
             writers[place].append(step)
     after: dict[str, list[str]] = defaultdict(list)
     for edge in compilation.edges:

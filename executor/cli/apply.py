@@ -128,6 +128,8 @@ def _earlier(runs: Runs, plan: CompiledPlan, supersede: bool) -> RunState | None
     if last.plan_digest == plan.digest and last.status is not RunStatus.FAILED:
         return last
     if supersede:
+        for state in unfinished:
+            runs.supersede(state.run)
         return None
     raise UnfinishedRun(
         f"run {last.run} of this plan has not ended ({last.status.value}), and it is not of this compile",

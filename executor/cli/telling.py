@@ -22,6 +22,7 @@ _SENTENCES = {
     RunStatus.ROLLBACK_FAILED: "The rollback failed; a person is needed.",
     RunStatus.HALTED: "Halted; a person is needed.",
     RunStatus.FAILED: "Failed, and held as the plan's policy says.",
+    RunStatus.SUPERSEDED: "Superseded by a later run; what it wrote is as it left it.",
     RunStatus.WAITING: "Waits for a person.",
     RunStatus.PAUSED: "Paused.",
     RunStatus.RUNNING: "Not ended.",

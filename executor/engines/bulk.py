@@ -39,6 +39,12 @@ def prepare(job: Job) -> JsonObject:
 def _facts(facts: CollectionFacts, name: str) -> JsonObject:
     if facts.view:
         raise StepFailed(f"{name} is a view and cannot be written", verdict=Verdict.ABSENT)
+    if facts.options.get("capped"):
+        raise StepFailed(
+            f"{name} is capped: it forgets old records to make room, and could not be taken back",
+            hint="copy into a collection that is not capped",
+            verdict=Verdict.ABSENT,
+        )
     return {"existed": facts.exists, "count": facts.count, "ordered": facts.ordered}
 
 

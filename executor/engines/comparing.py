@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import bson
 import numpy as np
@@ -18,11 +19,14 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from compiler.model.run import Counts
 from executor.engines.job import Job, Pending, RecordTarget, VectorTarget
 from executor.engines.looking import Existing
-from executor.engines.sketch import same, sketches
+from executor.engines.sketch import alike
 from executor.engines.unit import key_text
 from executor.stores.bson_key import identity, key_of
 from executor.stores.port import RecordBatch, VectorRecords
 from executor.transform.batch import BatchResult
+
+if TYPE_CHECKING:
+    from executor.stores.port import Vectors
 
 LISTED = 100
 _DATES: CodecOptions[dict[str, object]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
@@ -200,7 +204,7 @@ def _vector_faults(
         target.collection, [shaped.ids[place] for place in places], vectors=True, documents=False
     )
     rows = {record_id: row for row, record_id in enumerate(found.ids)}
-    own = _own_sketches(target, shaped)
+    own = _own_vectors(target, shaped)
     faults: dict[int, tuple[str, bool]] = {}
     for place in places:
         row = rows.get(shaped.ids[place])
@@ -213,12 +217,12 @@ def _vector_faults(
     return faults
 
 
-def _own_sketches(target: VectorTarget, shaped: BatchResult) -> Sequence[bytes] | None:
-    """The sketches of vectors that come with the documents; others could only be had by embedding again."""
+def _own_vectors(target: VectorTarget, shaped: BatchResult) -> Vectors | None:
+    """The vectors that come with the documents; others could only be had by embedding again."""
     if not target.embedder.from_documents:
         return None
     rows = np.frombuffer(shaped.vectors, dtype="<f4").astype(np.float32)
-    return sketches(rows.reshape(len(shaped.ids), target.embedder.dimension))
+    return rows.reshape(len(shaped.ids), target.embedder.dimension)
 
 
 def _vector_fault(
@@ -227,7 +231,7 @@ def _vector_fault(
     place: int,
     found: VectorRecords,
     row: int,
-    own: Sequence[bytes] | None,
+    own: Vectors | None,
 ) -> str:
     assert found.vectors is not None
     vector = found.vectors[row]
@@ -238,7 +242,7 @@ def _vector_fault(
     there: Mapping[str, object] = (found.metadatas[row] if found.metadatas else None) or {}
     if _text(there) != _text(shaped.metadata[place]):
         return "a vector with other metadata"
-    if own is not None and not same(own[place], sketches(vector[None, :])[0]):
+    if own is not None and not alike(own[place], vector):
         return "another vector"
     return ""
 

@@ -90,11 +90,13 @@ class VectorsEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateEntry:
     """Something about another entry. ``state`` is ``done`` (all its effects are complete) or ``undoing``,
-    kept beside the entry, or ``undone``, kept in its place."""
+    kept beside the entry, or ``undone``, kept in its place, with what was ``left`` alone: pairs of target
+    and key."""
 
     sequence: int
     of: int
     state: str
+    left: Sequence[tuple[str, str]] = ()
 
 
 Entry = RangeEntry | KeysEntry | VectorsEntry | StateEntry
@@ -131,7 +133,8 @@ def encode(entry: Entry) -> bytes:
                 "before": _encode_vectors(entry.before),
             }
         case StateEntry():
-            body = {"form": "state", "of": entry.of, "state": entry.state}
+            left = [list(pair) for pair in entry.left]
+            body = {"form": "state", "of": entry.of, "state": entry.state, "left": left}
     return bson.encode({"sequence": entry.sequence, **body})
 
 
@@ -161,7 +164,8 @@ def decode(data: bytes) -> Entry:
                 before=_decode_vectors(body["before"]),
             )
         case "state":
-            return StateEntry(sequence=sequence, of=int(body["of"]), state=str(body["state"]))
+            left = [(str(target), str(key)) for target, key in body["left"]]
+            return StateEntry(sequence=sequence, of=int(body["of"]), state=str(body["state"]), left=left)
         case form:
             raise ValueError(f"an undo entry of the form '{form}' is not known here")
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Context as Decimals
+from decimal import Decimal
 from typing import TypeVar
 
 from compiler.model.run import Counts
@@ -25,10 +27,13 @@ from executor.engines.cursor import Start, cursor_of
 from executor.engines.job import Job, Pending
 from executor.engines.tracker import Done, Tracker
 from executor.engines.unit import Unit, UnitWriter
-from executor.stores.bson_key import key_of
+from executor.stores.bson_key import identity, key_of
 from executor.stores.port import RecordBatch
 
 T = TypeVar("T")
+
+_EXACTLY = Decimals(prec=1200)
+"""Digits enough for the exact value of any double (at most 767) and of any Decimal128."""
 
 _TICK = 0.25
 """Seconds between two looks at whether the step may go on."""
@@ -301,7 +306,23 @@ def target_ids(unit: Unit) -> tuple[list[int], list[bytes]]:
     shaped = unit.shaped
     if shaped is None:
         records = unit.source.records
-        return list(range(len(records))), [key_of(record) for record in records]
+        return list(range(len(records))), [_claimed(record) for record in records]
     if shaped.ids:
         return list(shaped.places), [value.encode("utf-8", "surrogatepass") for value in shaped.ids]
-    return list(shaped.places), [key_of(record) for record in shaped.records]
+    return list(shaped.places), [_claimed(record) for record in shaped.records]
+
+
+def _claimed(record: bytes) -> bytes:
+    """A record's key so that keys which MongoDB takes for equal (5, 5.0 and Decimal 5) are equal bytes."""
+    known = identity(key_of(record))
+    return known if isinstance(known, bytes) else repr(_normal(known)).encode()
+
+
+def _normal(value: Hashable) -> Hashable:
+    """Equal numbers of all types in one spelling."""
+    if isinstance(value, tuple):
+        return tuple(_normal(item) for item in value)
+    if isinstance(value, (int, float, Decimal)):
+        number = Decimal(value)
+        return str(number) if not number.is_finite() else str(number.normalize(_EXACTLY)) if number else "0"
+    return value

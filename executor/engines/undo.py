@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import xxhash
 
 from compiler.model.plan import Json, JsonObject
-from executor.contract import Context, Outcome
+from executor.contract import Context, Outcome, StepFailed
 from executor.crashpoints import reach
 from executor.engines.manifest import (
     HASH,
@@ -47,6 +47,8 @@ class Taken:
     restored: int = 0
     listed: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    fresh: list[tuple[str, str]] = field(default_factory=list)
+    """What was left alone since the last entry was marked as undone."""
     _left: set[int] = field(default_factory=set)
 
     def leave(self, target: str, key: str) -> None:
@@ -54,6 +56,7 @@ class Taken:
         known = xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogatepass"))
         if known not in self._left:
             self._left.add(known)
+            self.fresh.append((target, key))
             if len(self.listed) < LISTED:
                 self.listed.append(f"{target} {key}")
 
@@ -73,16 +76,23 @@ class Taken:
 Undoable = RangeEntry | KeysEntry | VectorsEntry
 
 
-def undo_all(context: Context, manifests: Manifests, undo: Callable[[int, Undoable], None]) -> None:
-    """Undo a log's entries, newest first; each is marked when it is undone."""
+def undo_all(
+    context: Context, manifests: Manifests, taken: Taken, undo: Callable[[int, Undoable], None]
+) -> None:
+    """Undo a log's entries, newest first; each is marked when it is undone, with what was left alone, which
+    an attempt that goes on after a crash must know too."""
     for number in manifests.numbers():
         entry = manifests.get(number)
         if isinstance(entry, StateEntry):
+            for target, key in entry.left:
+                taken.leave(target, key)
             continue
         context.proceed()
+        taken.fresh.clear()
         undo(number, entry)
         reach("undo.after-batch")
-        manifests.rewrite(number, StateEntry(sequence=entry.sequence, of=number, state="undone"))
+        mark = StateEntry(sequence=entry.sequence, of=number, state="undone", left=tuple(taken.fresh))
+        manifests.rewrite(number, mark)
         reach("undo.after-mark")
 
 
@@ -97,7 +107,7 @@ def undo_records(
         elif isinstance(entry, KeysEntry):
             _undo_keys(entry, store, collection, target, taken)
 
-    undo_all(context, manifests, undo)
+    undo_all(context, manifests, taken, undo)
 
 
 def _undo_range(entry: RangeEntry, store: RecordStore, collection: str, target: str, taken: Taken) -> None:
@@ -128,7 +138,8 @@ def _delete(
 
 def _undo_keys(entry: KeysEntry, store: RecordStore, collection: str, target: str, taken: Taken) -> None:
     hashes = split(entry.hashes, HASH)
-    for start in range(0, len(entry.keys), _AT_ONCE):
+    # Last first: a value of a unique index that moved from record to record moves back the same way.
+    for start in reversed(range(0, len(entry.keys), _AT_ONCE)):
         places = range(start, min(start + _AT_ONCE, len(entry.keys)))
         _undo_some(entry, places, hashes, store, collection, target, taken)
 
@@ -181,7 +192,7 @@ def undo_vectors(
                 reach("undo.after-mark")
             _undo_vectors(entry, store, collection, target, taken, deleted_by_others=done)
 
-    undo_all(context, manifests, undo)
+    undo_all(context, manifests, taken, undo)
 
 
 def _undo_vectors(
@@ -246,14 +257,19 @@ def undo_step(
     """Take a step back. The targets are (name, store, collection); ``prepared`` is what they were. Records
     go first, as they are the mark of what is complete."""
     taken = Taken()
+    logs = [manifests_of(side[1], context, step) for side in (records, vectors) if side is not None]
+    counts = context.counts_of(step)
+    if counts is not None and counts.written and not any(log.numbers() for log in logs):
+        raise StepFailed(
+            f"step '{step}' wrote {counts.written} records, and its before-images are gone",
+            hint="they are kept for policy.retention; restore from a backup instead",
+        )
     if records is not None:
         name, store, collection = records
-        undo_records(context, manifests_of(store, context, step), store, collection, name, taken)
+        undo_records(context, logs[0], store, collection, name, taken)
     if vectors is not None:
         name, vector_store, collection = vectors
-        undo_vectors(
-            context, manifests_of(vector_store, context, step), vector_store, collection, name, taken
-        )
+        undo_vectors(context, logs[-1], vector_store, collection, name, taken)
     if records is not None and _created(prepared, "records"):
         _drop_empty(*records, context, taken)
     if vectors is not None and _created(prepared, "vectors"):

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import xxhash
 
 from executor.engines.looking import Existing, Look
 from executor.engines.manifest import Manifests, subset, vector_entries
-from executor.engines.sketch import same, sketches
+from executor.engines.sketch import alike, same, sketches
 from executor.stores.port import Metadata, VectorRecords, VectorStore
 
 if TYPE_CHECKING:
@@ -108,8 +107,7 @@ class VectorSide:
             return False
         if not self._given or found.vectors is None:
             return True
-        ours, theirs = sketches(np.stack([batch.vectors[place], found.vectors[row]]))
-        return same(ours, theirs)
+        return alike(batch.vectors[place], found.vectors[row])
 
     def reuse(self, batch: VectorBatch, hashes: str = "contentHash") -> set[int]:
         """The places whose vector may stay as it is since only what lies beside it changes: their rows are

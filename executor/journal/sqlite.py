@@ -53,7 +53,7 @@ CREATE TABLE dead_letters (
   stage    TEXT NOT NULL,
   reason   TEXT NOT NULL,
   body     BLOB NOT NULL,
-  PRIMARY KEY (run, step, key)
+  PRIMARY KEY (run, step, position, key)
 ) WITHOUT ROWID;
 CREATE TABLE undo (
   run    TEXT NOT NULL REFERENCES runs,
@@ -73,6 +73,8 @@ CREATE TABLE leases (
 
 class JournalError(FordwayError):
     """The journal cannot be read or written: nothing may happen without it."""
+
+    exit_code = 8
 
 
 class SqliteJournal:

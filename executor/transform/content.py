@@ -236,7 +236,7 @@ def _scalar(path: str, value: object) -> Scalar:
         raise Rejected(f"vectorMetadata: '{path}' is beyond 64 bits: {shorten(value)}")
     if isinstance(value, float):
         if math.isfinite(value):
-            return value
+            return value + 0.0  # -0.0 becomes 0.0, which is what ChromaDB keeps
         raise Rejected(f"vectorMetadata: '{path}' is not a finite number")
     kind = type(value).__name__
     raise Rejected(f"vectorMetadata: ChromaDB cannot keep '{path}', a {kind}; cast it or leave it out")

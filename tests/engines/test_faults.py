@@ -18,6 +18,9 @@ from executor.stores.mongodb import mongod
 from tests.engines.contents import records
 from tests.engines.driving import Drive, copy
 
+# The driver leaves the sockets of a server that died to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 class Server:
     """A mongod of the test's own, at one port, that can be killed and started again."""

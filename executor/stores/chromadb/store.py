@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,6 +14,7 @@ from compiler.model.plan import JsonObject, StoreSpec
 from executor.contract import StoreRefused, UndoLog
 from executor.lease import LeaseHome
 from executor.stores.chromadb.folder import close_folder, open_folder
+from executor.stores.chromadb.server import Address, close_server, open_server
 from executor.stores.chromadb.telling import NotThere, told
 from executor.stores.chromadb.writing import Writer, metric_of, rows_of
 from executor.stores.port import Capabilities, CollectionFacts, Refusal, Secrets, VectorRecords
@@ -31,14 +32,16 @@ class ChromaStore:
     """The collections of one folder or server. Safe from several threads; writes go one after the other,
     since four threads gain nothing there."""
 
-    def __init__(self, name: str, client: ClientAPI, place: str, folder: Path | None) -> None:
+    def __init__(
+        self, name: str, client: ClientAPI, place: str, close: Callable[[], None], *, one_process: bool
+    ) -> None:
         self.name = name
-        self._client, self._place, self._folder = client, place, folder
+        self._client, self._place, self._close = client, place, close
         self._writing = threading.Lock()
         self._closing = threading.Lock()
         self._open = True
         self.capabilities = Capabilities(
-            vectors=True, one_process=folder is not None, metrics=METRICS, max_batch=self._max_batch
+            vectors=True, one_process=one_process, metrics=METRICS, max_batch=self._max_batch
         )
 
     @cached_property
@@ -57,11 +60,7 @@ class ChromaStore:
             if not self._open:
                 return
             self._open = False
-            if self._folder is not None:
-                close_folder(self.name, self._folder)
-            else:
-                with told(self.name):
-                    self._client.close()
+            self._close()
 
     def collections(self) -> list[str]:
         with told(self.name):
@@ -267,18 +266,13 @@ def open_store(name: str, spec: StoreSpec, *, base: Path, state: Path, secrets: 
         embedded = path.removeprefix("embedded:")
         folder = state / "chromadb" / embedded if embedded != path else base / path
         folder = folder.resolve()
-        return ChromaStore(name, open_folder(name, folder), str(folder), folder)
+        return ChromaStore(
+            name, open_folder(name, folder), str(folder), lambda: close_folder(name, folder), one_process=True
+        )
     host, port = spec.options.get("host"), spec.options.get("port", 8000)
     if not isinstance(host, str) or not isinstance(port, int):
         raise StoreRefused(name, "it needs a 'path', or a 'host' and a 'port'")
-    with told(name):
-        import chromadb
-        from chromadb.config import Settings
-
-        client = chromadb.HttpClient(
-            host=host,
-            port=port,
-            ssl=spec.options.get("ssl") is True,
-            settings=Settings(anonymized_telemetry=False),
-        )
-    return ChromaStore(name, client, f"{host}:{port}", None)
+    address = Address(host, port, spec.options.get("ssl") is True)
+    return ChromaStore(
+        name, open_server(name, address), str(address), lambda: close_server(name, address), one_process=False
+    )

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bson import decode
+from bson import decode, encode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.int64 import Int64
 from bson.json_util import JSONOptions, object_hook
+from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 
 from compiler.model.plan import JsonObject
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
 BY_KEY = {"_id": 1}
+MAX_KEY = encode({"_id": MaxKey()})
 _FETCH = 1000
 _FETCH_BYTES = 4_000_000
 _EXACT: CodecOptions[RawBSONDocument] = CodecOptions(
@@ -123,7 +125,7 @@ class CollectionSource:
 
     def read(self, after: bytes | None, until: bytes | None = None) -> Iterator[RecordBatch]:
         """See Source. Raises StoreUnavailable, after which it may be called again."""
-        if until is not None and until == after:
+        if after == MAX_KEY or (until is not None and until == after):
             return
         command = self._aggregate(after, until) if self._computed else self._find(after, until)
         replies = iter(Cursor(self._store, self._database, command, self._per_reply))
@@ -139,8 +141,16 @@ class CollectionSource:
             while (end := self._cut(pending)) is not None:
                 yield self._batch(pending[:end])
                 pending = pending[end:]
+        if after is not None and until is None and not self._computed:
+            pending = pending + self._last()
         if pending:
             yield self._batch(pending)
+
+    def _last(self) -> list[bytes]:
+        """The record whose key is MaxKey, which a scan with a lower bound alone leaves out."""
+        only = {"$and": [self._filter, {"_id": MaxKey()}]}
+        command = {"find": self._collection, "filter": only, "batchSize": 1}
+        return [record for reply in Cursor(self._store, self._database, command, 1) for record in reply]
 
     def _find(self, after: bytes | None, until: bytes | None) -> dict[str, object]:
         command: dict[str, object] = {

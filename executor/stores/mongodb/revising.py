@@ -22,7 +22,7 @@ from executor.stores.mongodb.commands import COMMAND_BYTES, raw
 from executor.stores.mongodb.orphans import end_orphans
 from executor.stores.mongodb.reading import fetch
 from executor.stores.mongodb.writing import MAJORITY, exactly, refusal_of, write_errors
-from executor.stores.port import Act, Fate, Revised
+from executor.stores.port import Act, Fate, Refused, Revised
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -82,21 +82,40 @@ class Reviser:
                 again.extend(self._replace_large(record, decision))
             else:
                 replace.append((record, decision))
-        for some in _groups(replace, lambda pair: len(pair[0]) + len(pair[1])):
-            again.extend(self._replace(some))
         for records in _groups(delete, len):
             again.extend(self._delete(records))
+        again.extend(self._replace_all(replace))
         return again
 
-    def _replace(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    def _replace_all(self, pairs: list[tuple[bytes, bytes]]) -> list[bytes]:
+        """Replace in both orders in turn as long as it helps: a value of a unique index may be free only
+        when the record that has it was replaced."""
+        again: list[bytes] = []
+        while pairs:
+            blocked: list[tuple[tuple[bytes, bytes], str]] = []
+            for some in _groups(pairs, lambda pair: len(pair[0]) + len(pair[1])):
+                again.extend(self._replace(some, blocked))
+            if len(blocked) == len(pairs):
+                for (record, _), reason in blocked:
+                    self.done.append(Revised(record, Fate.REFUSED, reason))
+                break
+            pairs = [pair for pair, _ in reversed(blocked)]
+        return again
+
+    def _replace(
+        self, pairs: Sequence[tuple[bytes, bytes]], blocked: list[tuple[tuple[bytes, bytes], str]]
+    ) -> list[bytes]:
         updates = [{"q": _still(record), "u": exactly(other)} for record, other in pairs]
         reply = self._write({"update": self.collection, "ordered": False, "updates": updates})
         refused: dict[int, str] = {}
         for item in write_errors(self.store, reply):
             refusal = refusal_of(0, item)
-            refused[int(str(item["index"]))] = f"{refusal.kind}: {refusal.reason}"
-        for place, reason in refused.items():
-            self.done.append(Revised(pairs[place][0], Fate.REFUSED, reason))
+            place, reason = int(str(item["index"])), f"{refusal.kind}: {refusal.reason}"
+            refused[place] = reason
+            if refusal.kind is Refused.DUPLICATE_VALUE:
+                blocked.append((pairs[place], reason))
+            else:
+                self.done.append(Revised(pairs[place][0], Fate.REFUSED, reason))
         rest = [pair for place, pair in enumerate(pairs) if place not in refused]
         there = self._there([record for record, _ in rest]) if reply["n"] != len(rest) else None
         missed: list[bytes] = []

@@ -27,7 +27,7 @@ _TOO_LARGE = frozenset({10334, 17419, 17420})
 # What one record of many can be at fault for: bad values, broken BSON, names, nesting, a validator, types.
 _OF_ONE_RECORD = frozenset({2, 9, 14, 15, 22, 52, 53, 55, 56, 57, 66, 121, 10334, 17280, 17419, 17420})
 # A timestamp element whose value is all zeros: the server would put its own clock there.
-_ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]+\0{9}", re.DOTALL)
+_ZERO_TIMESTAMP = re.compile(rb"\x11[^\0]*\0{9}", re.DOTALL)
 _TIMESTAMP = b"\x11"  # the type of a timestamp element
 
 
