@@ -18,7 +18,8 @@ from executor.contract import FordwayError
 READY_WITHIN = 60.0
 """Seconds: recovery of a crashed server included."""
 ENDED_WITHIN = 60.0
-CACHE_GB = 0.25
+CACHE_GB = 1.0
+"""At most; with a quarter of it the server refuses to write several records of 16 MB at once."""
 _NEW_DATA = 400 * 1024 * 1024  # bytes; journal and oplog of an empty data folder are 300 MB
 _OLD_DATA = 50 * 1024 * 1024
 _LOG_LIMIT = 16 * 1024 * 1024
