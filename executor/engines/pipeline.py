@@ -39,6 +39,8 @@ _TICK = 0.25
 """Seconds between two looks at whether the step may go on."""
 _WAITING = 6
 """Batches that wait for their manifests to be written, so that several can be written at once."""
+_SINGLE, _TOGETHER = 20, 4
+"""So many checkpoints are of one batch each; later ones are of so many batches."""
 _COPIES = 6
 """A batch under way is held as source, target, message and more: that many times its bytes at most."""
 
@@ -109,6 +111,7 @@ class Pipeline:
         self._to_write: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._finished: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
         self._tracker = Tracker(next=start.sequence, counts=start.counts, live=start.counts)
+        self._checkpoints = 0
         self._settled_from: int | None = None
         """The first batch that no interrupted attempt spoke of; None until it is read."""
 
@@ -142,7 +145,7 @@ class Pipeline:
         if self._flow.failure is not None:
             if not isinstance(self._flow.failure, LeaseLost):
                 self._take_finished()
-                self._checkpoint()
+                self._checkpoint(all_of_them=True)
             raise self._flow.failure
         return self._tracker.counts
 
@@ -215,6 +218,8 @@ class Pipeline:
 
     def _announce(self) -> None:
         """Write manifests ahead of the writers, of all batches that are waiting at once."""
+        if self._start.fresh:
+            self._writer.ready()
         ended = False
         while not ended and (unit := self._to_announce.get()) is not None:
             units = [unit]
@@ -265,10 +270,10 @@ class Pipeline:
             try:
                 first = self._finished.get(timeout=_TICK)
             except queue.Empty:
-                pass
+                self._checkpoint(all_of_them=True)
             else:
                 running -= self._take(first) + self._take_finished()
-                self._checkpoint()
+                self._checkpoint(all_of_them=not running)
             if time.monotonic() - looked > _TICK:
                 self._context.proceed()
                 looked = time.monotonic()
@@ -287,17 +292,26 @@ class Pipeline:
         self._context.progress(self._tracker.live)
         return 0
 
-    def _checkpoint(self) -> None:
-        ready = self._tracker.advance()
-        if not ready or self._tracker.resume is None:
-            return
-        done = self._tracker.next - 1
+    def _checkpoint(self, *, all_of_them: bool = False) -> None:
+        """A checkpoint a batch, but once a step has come into its stride one for a few of them: waiting for
+        the disk less often leaves it to the stores."""
+        while ready := self._tracker.ready:
+            if self._checkpoints < _SINGLE:
+                ready = 1
+            elif ready < _TOGETHER and not all_of_them:
+                return
+            self._journal(self._tracker.advance(ready))
+            self._checkpoints += 1
+
+    def _journal(self, finished: Sequence[Done]) -> None:
+        last = finished[-1]
         settled_from = self._settled_from
-        settled = done if settled_from is not None and done >= settled_from else self._start.settled
-        cursor = cursor_of(self._tracker.resume, done, settled, self._tracker.counts)
-        dead = [letter for item in ready for letter in item.dead]
+        beyond = settled_from is not None and last.sequence >= settled_from
+        settled = last.sequence if beyond else self._start.settled
+        cursor = cursor_of(last.resume, last.sequence, settled, self._tracker.counts)
+        dead = [letter for item in finished for letter in item.dead]
         self._context.journal.checkpoint(cursor, self._tracker.counts, dead)
-        for item in ready:
+        for item in finished:
             self._window.leave(item.size)
 
 

@@ -28,7 +28,6 @@ class Tracker:
     next: int
     counts: Counts
     live: Counts
-    resume: bytes | None = None
     _waiting: dict[int, Done] = field(default_factory=dict)
 
     def add(self, done: Done) -> None:
@@ -36,12 +35,18 @@ class Tracker:
         self._waiting[done.sequence] = done
         self.live += done.counts
 
-    def advance(self) -> list[Done]:
-        """The batches that now follow on without a gap, in order; counts and resume include them."""
-        found: list[Done] = []
-        while (done := self._waiting.pop(self.next, None)) is not None:
-            found.append(done)
+    @property
+    def ready(self) -> int:
+        """How many finished batches follow on without a gap."""
+        found = 0
+        while self.next + found in self._waiting:
+            found += 1
+        return found
+
+    def advance(self, batches: int) -> list[Done]:
+        """Take so many of those that are ready, in order; ``counts`` include them."""
+        found = [self._waiting.pop(self.next + place) for place in range(batches)]
+        for done in found:
             self.next += 1
             self.counts += done.counts
-            self.resume = done.resume
         return found

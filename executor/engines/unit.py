@@ -88,6 +88,11 @@ class UnitWriter:
     proceed: Callable[[], None]
     documents: bool
 
+    def ready(self) -> None:
+        """Get ready to write into a fresh target, while the first batch is being read."""
+        if self.records is not None:
+            self.records.manifests.ready()
+
     def announce_ahead(self, units: Sequence[Unit]) -> None:
         """Write the manifests of fresh batches of records before their turn has come, together: waiting for
         the disk then costs the writers nothing. Raises StoreUnavailable, after which all of them are

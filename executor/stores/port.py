@@ -165,6 +165,10 @@ class KeyRange:
 class GroupLog(UndoLog, Protocol):
     """An undo log that can make several entries durable at the cost of one."""
 
+    def ready(self) -> None:
+        """Do what the first put would have to do first."""
+        ...
+
     def put_all(self, entries: Mapping[int, bytes]) -> None:
         """The same as putting each, in order."""
         ...

@@ -110,6 +110,18 @@ def _field(data: bytes, at: int, wanted: bytes, missing: int | None = None) -> i
     return missing
 
 
+class Sent(RawBSONDocument):
+    """Bytes that the driver sends as they are, without the look at them that RawBSONDocument takes: half of
+    what it costs to insert a small record."""
+
+    __slots__ = ("raw",)
+
+    raw: bytes
+
+    def __init__(self, document: bytes) -> None:
+        self.raw = document
+
+
 def raw(document: bytes) -> RawBSONDocument:
     """Bytes as a document that the driver sends as they are."""
     return RawBSONDocument(document, RAW)

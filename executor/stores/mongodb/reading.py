@@ -29,6 +29,7 @@ BY_KEY = {"_id": 1}
 MAX_KEY = encode({"_id": MaxKey()})
 _FETCH = 1000
 _FETCH_BYTES = 4_000_000
+_EARLY = 400  # records; of fewer, a whole batch comes soon enough
 _EXACT: CodecOptions[RawBSONDocument] = CodecOptions(
     document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS
 )
@@ -122,22 +123,29 @@ class CollectionSource:
         self._filter = filter_of(store, where)
         self._records, self._bytes, self._per_reply = batch_records, batch_bytes, per_reply
         self._computed = computed
+        self._first = per_reply // 8 if per_reply >= _EARLY else per_reply
 
     def read(self, after: bytes | None, until: bytes | None = None) -> Iterator[RecordBatch]:
         """See Source. Raises StoreUnavailable, after which it may be called again."""
         if after == MAX_KEY or (until is not None and until == after):
             return
         command = self._aggregate(after, until) if self._computed else self._find(after, until)
-        replies = iter(Cursor(self._store, self._database, command, self._per_reply))
         pending: list[bytes] = []
         skip = after if not self._computed else None
-        for reply in replies:
+        early = self._first < self._per_reply and not self._computed
+        for reply in Cursor(self._store, self._database, command, self._per_reply):
             documents = reply
             if skip is not None:
                 # The lower bound is inclusive; only the first record can be the one that we have.
                 documents = documents[1:] if self._key(documents[0]) == skip else documents
                 skip = None
             pending = pending + documents if pending else documents
+            if early and self._cut(pending) is None:
+                # The first reply is a small one, so that writers need not wait for a whole batch.
+                if pending:
+                    yield self._batch(pending)
+                pending = []
+            early = False
             while (end := self._cut(pending)) is not None:
                 yield self._batch(pending[:end])
                 pending = pending[end:]
@@ -157,7 +165,7 @@ class CollectionSource:
             "find": self._collection,
             "filter": self._filter,
             "hint": BY_KEY,
-            "batchSize": self._per_reply,
+            "batchSize": self._first,
         }
         if after is not None:
             command["min"] = raw(after)

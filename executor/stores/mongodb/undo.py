@@ -32,6 +32,13 @@ class MongoUndoLog:
         self._store, self._database = store, client[HOME]
         self._collection, self._step = PREFIX + run_id, step
 
+    def ready(self) -> None:
+        """Create the collection, which takes longer than an entry."""
+        try:
+            run(self._store, self._database, {"create": self._collection})
+        except StoreRefused:
+            return  # it is there already, or the first entry will say what is wrong
+
     def put(self, number: int, entry: bytes) -> None:
         """Keep an entry, acknowledged by a majority and on disk."""
         self.put_all({number: entry})

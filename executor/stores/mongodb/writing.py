@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import compress, repeat
 from operator import contains
 from typing import TYPE_CHECKING
-
-from bson.raw_bson import RawBSONDocument
 
 from executor.contract import StoreRefused, StoreUnavailable
 from executor.stores.bson_key import fields, key_of
 from executor.stores.mongodb.client import failure, is_transient, told, without_secrets
-from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, raw
+from executor.stores.mongodb.commands import COMMAND_BYTES, COMMAND_RECORDS, Sent, raw
 from executor.stores.port import Refusal, Refused
 
 if TYPE_CHECKING:
@@ -36,19 +34,16 @@ def insert(
 ) -> list[Refusal]:
     """Insert all that can be inserted; the rest is returned with its reason. Raises StoreUnavailable if it
     is not known how much was written."""
-    fits = sum(map(len, records)) <= COMMAND_BYTES and len(records) <= COMMAND_RECORDS
-    if fits and not any(map(contains, records, repeat(_TIMESTAMP))):
-        # The usual case, without a look at each record in Python.
-        return _insert_group(store, database, collection, range(len(records)), records)
-    refused: list[Refusal] = []
-    plain: list[int] = []
-    for index, record in enumerate(records):
-        if len(record) > LARGEST:
-            refused.append(_too_large(index, len(record)))
-        elif _TIMESTAMP in record and has_zero_timestamp(record):
-            refused.extend(_insert_exactly(store, database, collection, index, record))
-        else:
-            plain.append(index)
+    large = [index for index, record in enumerate(records) if len(record) > LARGEST]
+    # Each look at a record's bytes costs as much as to hash them: only a few get the second one.
+    stamped = compress(range(len(records)), map(contains, records, repeat(_TIMESTAMP)))
+    exact = [index for index in stamped if has_zero_timestamp(records[index])]
+    refused = [_too_large(index, len(records[index])) for index in large]
+    for index in exact:
+        if index not in large:
+            refused.extend(_insert_exactly(store, database, collection, index, records[index]))
+    apart = {*large, *exact}
+    plain = [index for index in range(len(records)) if index not in apart] if apart else range(len(records))
     for group in _groups(plain, records):
         refused.extend(_insert_group(store, database, collection, group, records))
     return refused
@@ -62,7 +57,12 @@ def has_zero_timestamp(record: bytes) -> bool:
     return any(kind == 0x11 and name != b"_id" and not any(value) for kind, name, value in fields(record))
 
 
-def _groups(indexes: Sequence[int], records: Sequence[bytes]) -> Iterator[list[int]]:
+def _groups(indexes: Sequence[int], records: Sequence[bytes]) -> Iterator[Sequence[int]]:
+    """The records in groups that a command can hold."""
+    if sum(map(len, records)) + 8 * len(records) <= COMMAND_BYTES and len(records) <= COMMAND_RECORDS:
+        if indexes:
+            yield indexes
+        return
     group: list[int] = []
     size = 0
     for index in indexes:
@@ -88,7 +88,9 @@ def _insert_group(
         "insert": collection,
         "ordered": False,
         "writeConcern": MAJORITY,
-        "documents": [RawBSONDocument(records[index]) for index in group],
+        "documents": list(
+            map(Sent, records if len(group) == len(records) else [records[at] for at in group])
+        ),
     }
     try:
         with told(store):
